@@ -1,0 +1,144 @@
+"""What the compiler hands to the runtime: the plan of a program, its machine code and its constants.
+
+These records are the whole interface between `lowering` and `runtime`. `artifact.fbs` is their form on disk and
+`artifact_file.py` reads and writes it; the machine code's calling convention is in `abi.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Space = Literal["arena", "constants", "input", "output"]
+SPACES: tuple[Space, ...] = get_args(Space)
+
+ALIGNMENT = 64
+"""Bytes. Arena buffers, constants and scratch start at multiples of it: one cache line, one AVX-512 register."""
+
+SLACK = 64
+"""Readable bytes that follow the arena and the constants, so that a full vector load at their end is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferReference:
+    """Where a dispatch finds one of its buffers: `size` bytes from `offset` on in one of the four spaces.
+
+    `index` counts the signature's inputs or outputs; it is 0 for "arena" and "constants".
+    """
+
+    space: Space
+    index: int
+    offset: int
+    size: int
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    """The dtype that TensorInfo.dtype names. "bfloat16" comes from ml_dtypes, imported only then."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A user-visible tensor: dense, row-major. `dtype` is a numpy dtype name such as "float32" or "bfloat16"."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        return numpy_dtype(self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.numpy_dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{'x'.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One dispatch of the plan, in execution order.
+
+    kernel: name of the function in the machine code, shared by equal dispatches.
+    buffers: operands first, then results.
+    device: the device the step runs on, such as "cpu".
+    flops, bytes: arithmetic operations and memory traffic of one execution, for reports and cost models.
+    description: for people, such as "conv_2d 1x56x56x24 x 144 f32, weights 9x32 tiles".
+    """
+
+    kernel: str
+    buffers: tuple[BufferReference, ...]
+    device: str
+    flops: int
+    bytes: int
+    description: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One callable function of a program. `scratch_bytes` is per thread and a multiple of ALIGNMENT."""
+
+    name: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    steps: tuple[Step, ...]
+    arena_bytes: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """Position-independent machine code for one target, without unresolved symbols.
+
+    target: the name it was compiled for, such as "x86-64-v3".
+    features: CPU features the code needs, spelled as LLVM does ("avx512vnni"); checked before the code is mapped.
+        The runtime knows an "x86_64" or "aarch64" CPU by a feature of that name, which every image lists too.
+    code: instructions and read-only data in one block. It is mapped read-execute at a page boundary.
+    entries: offset in `code` of "invoke", "worker" and one "run:NAME" per signature (see `abi`).
+    """
+
+    target: str
+    features: tuple[str, ...]
+    code: bytes | memoryview
+    entries: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A compiled program.
+
+    images: one per ISA level, best first; all share `constants`.
+    constants: packed weights of all signatures, as one aligned blob of bytes.
+    metadata: what the program came from. The runtime reads "devices" (the default, such as "cpu:2"); the rest is
+        for people, such as "source", "target", "compiler".
+    """
+
+    signatures: tuple[Signature, ...]
+    images: tuple[Image, ...]
+    constants: bytes | memoryview | npt.NDArray[np.uint8]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> None:
+        """Write the artifact to `path`; the file appears whole or not at all. Raises OSError."""
+        from . import artifact_file
+
+        artifact_file.save(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Artifact:
+        """Map and verify an artifact; code and constants view the mapping. Raises MalformedFileError, OSError."""
+        from . import artifact_file
+
+        return artifact_file.load(Path(path))
