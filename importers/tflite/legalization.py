@@ -1,0 +1,94 @@
+"""The context of a TFLite legalisation, and the table that legalisations register in.
+
+    from ...tosa import dialect as tosa
+    from ..legalization import Context, Operator, legalize
+
+    @legalize("LEAKY_RELU")
+    def leaky_relu(op: Operator, context: Context) -> SSAValue:
+        alpha = op.options(tflite.LeakyReluOptions).Alpha()
+        x = context.value(op.input(0))
+        if op.input(0).quantization is not None:
+            context.unsupported("quantised LEAKY_RELU; ...")
+        scaled = context.add(tosa.MulOp(x, context.splat(alpha, like=x), context.zero_shift()))
+        return context.add(tosa.MaximumOp(x, scaled))
+
+Rules that keep legalisations short:
+
+- Shapes come from values, never from the file: `context.shape_of(tensor)` is right under `--shape` too (-1 = dynamic).
+  `op.output(i).shape` is only what the file declared, and is checked against the result by the importer.
+- uint8 tensors are seen as int8: quantised ones with their zero point lowered by 128 and constant data shifted, so no
+  legalisation handles uint8 (`tensor.unsigned` tells, for CAST). The importer rescales at the model's boundary.
+- A missing or wrong operand, option or quantisation field of a damaged file raises MalformedFileError in the view.
+  Constraints that TOSA operations verify themselves need no check here: the importer turns their VerifyException into
+  MalformedFileError naming the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Attribute, Block, SSAValue
+
+from ...runtime.errors import MalformedFileError
+from ..registry import Array, Registry, TosaBuilder
+from .model import Operator, Tensor
+
+__all__ = ["Context", "Operator", "Tensor", "legalize"]
+
+
+class Context(TosaBuilder):
+    """What a legalisation of one subgraph sees: the values made so far, and the builder for new ones."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(block)
+        self._values: dict[int, SSAValue] = {}
+
+    def bind(self, tensor: Tensor, value: SSAValue) -> None:
+        """From now on `value` stands for `tensor`."""
+        self._values[tensor.index] = value
+
+    def value(self, tensor: Tensor) -> SSAValue:
+        """The TOSA value of `tensor`: what its producer returned, the function argument, or its constant data."""
+        if tensor.index not in self._values:
+            if tensor.data is None:
+                raise MalformedFileError(f"{tensor.path}: tensor '{tensor.name}' is used before it is produced")
+            return self.constant(tensor.data, TensorType(tensor.element_type, tensor.data.shape))
+        return self._values[tensor.index]
+
+    def type_of(self, tensor: Tensor) -> TensorType[Attribute]:
+        """The tensor type of `tensor`'s value."""
+        type = self.value(tensor).type
+        assert isinstance(type, TensorType)
+        return type
+
+    def shape_of(self, tensor: Tensor) -> tuple[int, ...]:
+        """The shape of `tensor`'s value; -1 where a dimension is not known until run time."""
+        if tensor.data is not None and tensor.index not in self._values:
+            return tensor.data.shape
+        return tuple(self.type_of(tensor).get_shape())
+
+    def constant_data(self, tensor: Tensor) -> Array:
+        """The elements of a tensor that must be known at compile time, such as paddings or axes."""
+        array = self.known_data(tensor)
+        if array is None:
+            self.unsupported(f"'{tensor.name}' must be a constant; computed values are not supported there")
+        return array
+
+    def known_data(self, tensor: Tensor) -> Array | None:
+        """The elements of `tensor` where they are known at compile time, else None."""
+        if tensor.index not in self._values:
+            return tensor.data
+        owner = self._values[tensor.index].owner
+        values = owner.properties.get("values") if not isinstance(owner, Block) else None
+        return getattr(values, "array", None)
+
+    def zero_shift(self) -> SSAValue:
+        """The `shift` operand of a tosa.mul that does not shift."""
+        return self.constant(np.zeros((1,), np.int8))
+
+
+Legalization = Callable[[Operator, Context], SSAValue | Sequence[SSAValue]]
+
+legalize: Registry[Legalization] = Registry("TFLite")

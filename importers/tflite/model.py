@@ -1,0 +1,129 @@
+"""Typed views of a verified TFLite model: tensors with zero-copy data, operators with typed options.
+
+They hold nothing that has not been checked by `verifier.py` and `reader.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from xdsl.ir import Attribute
+
+from ...runtime.errors import MalformedFileError
+
+Array = np.ndarray[Any, Any]
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """real = scale[c] * (quantised - zero_point[c]), where c is the index along `axis`, or 0 per tensor."""
+
+    scale: Array
+    """float32, one per channel along `axis` or exactly one; positive and finite."""
+
+    zero_point: Array
+    """int64, as many as `scale`."""
+
+    axis: int
+    """`quantized_dimension` of the file; meaningful only where there are several scales."""
+
+    @property
+    def per_channel(self) -> bool:
+        return self.scale.size > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a subgraph, as the file declares it."""
+
+    index: int
+    name: str
+    path: str
+    """Where it is in the file, such as `subgraphs[0].tensors[17]`: what error messages name."""
+
+    shape: tuple[int, ...]
+    """As declared; -1 where `shape_signature` leaves a dimension open. See `Context.shape_of` for the real one."""
+
+    element_type: Attribute
+    """The MLIR type of one element: f32, i8, i32... uint8 tensors have i8, see `unsigned`."""
+
+    quantization: Quantization | None
+    """None where the tensor is not quantised. Of uint8 tensors, the zero point of their int8 form."""
+
+    data: Array | None
+    """The elements of a constant: a read-only view of the mapped file in the declared shape; None if computed."""
+
+    unsigned: bool = False
+    """The file declares uint8: values here are `uint8 - 128` in int8."""
+
+    is_variable: bool = False
+
+    @property
+    def scale(self) -> float:
+        """The scale of a tensor that must be quantised per tensor."""
+        return float(self._per_tensor().scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a tensor that must be quantised per tensor."""
+        return int(self._per_tensor().zero_point[0])
+
+    def _per_tensor(self) -> Quantization:
+        if self.quantization is None or self.quantization.per_channel:
+            raise MalformedFileError(f"{self.path}.quantization: tensor '{self.name}' needs exactly one scale")
+        return self.quantization
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of a subgraph."""
+
+    index: int
+    name: str
+    """The schema's name in BuiltinOperator, such as CONV_2D, or `CUSTOM:name`."""
+
+    path: str
+    """Where it is in the file, such as `subgraphs[0].operators[12]`."""
+
+    version: int
+    inputs: tuple[Tensor | None, ...]
+    """Operands; None where an optional one is left out (index -1)."""
+
+    outputs: tuple[Tensor, ...]
+    options_type: str | None
+    """The name of the options table that the file carries, such as `Conv2DOptions`."""
+
+    make_options: Callable[[type[Any]], Any] = field(repr=False)
+
+    def input(self, position: int) -> Tensor:
+        """The operand at `position`, which must be there."""
+        tensor = self.optional_input(position)
+        if tensor is None:
+            raise MalformedFileError(f"{self.path}.inputs[{position}]: {self.name} lacks this operand")
+        return tensor
+
+    def optional_input(self, position: int) -> Tensor | None:
+        """The operand at `position`, or None where it was left out."""
+        return self.inputs[position] if position < len(self.inputs) else None
+
+    def output(self, position: int = 0) -> Tensor:
+        """The result at `position`, which must be there."""
+        if position >= len(self.outputs):
+            raise MalformedFileError(f"{self.path}.outputs[{position}]: {self.name} lacks this result")
+        return self.outputs[position]
+
+    def options(self, table: type[OptionsT]) -> OptionsT:
+        """The options as the `tflite` package's table class, such as `op.options(tflite.Conv2DOptions).StrideH()`.
+
+        A file may leave out options whose fields all have their default: then an empty table is returned.
+        Raises MalformedFileError where the file carries another table than this operator has.
+        """
+        if self.options_type not in (None, table.__name__):
+            raise MalformedFileError(
+                f"{self.path}.builtin_options_type: {self.name} carries {self.options_type}, not {table.__name__}"
+            )
+        return self.make_options(table)
