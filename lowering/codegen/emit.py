@@ -1,0 +1,254 @@
+"""A small typed vocabulary for writing LLVM IR as text, so that a kernel reads like the arithmetic it does.
+
+Text is about ten times faster to make than `llvmlite.ir` objects. Values carry their type; scalar integer literals fold
+as they are combined, so that index arithmetic with known sizes costs no instruction. Loops are phi loops tested at the
+bottom: the form LLVM's optimiser would rotate them into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from .arithmetic import Arithmetic, i64
+from .instructions import Instruction, find_instruction
+from .types import (
+    I8,
+    I32,
+    I64,
+    PTR,
+    Value,
+    bits_of,
+    mangled,
+    vector_literal,
+    vector_type,
+)
+
+ATTRIBUTES = 'nounwind "no-builtins"'
+"""`no-builtins` keeps LLVM from turning loops into memcpy and memset calls, which an image could not resolve."""
+
+
+class Branch:
+    """A region entered under a condition; `results` are its yielded values, or the alternatives if not entered."""
+
+    def __init__(self, alternatives: Sequence[Value]) -> None:
+        self.alternatives = list(alternatives)
+        self.values: list[Value] = []
+        self.results: list[Value] = []
+
+    def yield_(self, *values: Value) -> None:
+        self.values = list(values)
+
+
+class Loop:
+    """A counted loop: `index` and the carried `values` inside, `results` after it."""
+
+    def __init__(self, index: Value, values: list[Value]) -> None:
+        self.index = index
+        self.values = values
+        self.results: list[Value] = []
+        self._yielded: list[Value] | None = None
+
+    def yield_(self, *values: Value) -> None:
+        """The carried values of the next iteration."""
+        assert len(values) == len(self.values), "a loop must yield as many values as it carries"
+        self._yielded = list(values)
+
+    @property
+    def yielded(self) -> list[Value]:
+        assert self._yielded is not None or not self.values, "a loop with carried values must yield"
+        return self._yielded or []
+
+
+class Function(Arithmetic):
+    """Emits one LLVM function; `arguments` are its parameters, `text()` is the definition."""
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Sequence[tuple[str, str]],
+        *,
+        result: str = "void",
+        linkage: str = "internal",
+        attributes: str = "",
+    ) -> None:
+        """`parameters` are (type with attributes such as "ptr noalias", name without %)."""
+        super().__init__()
+        self.name = name
+        self.arguments = [Value(type.split(" ", 1)[0], f"%{name}") for type, name in parameters]
+        signature = ", ".join(f"{type} %{name}" for type, name in parameters)
+        self._header = f"define {linkage} {result} @{name}({signature}) {ATTRIBUTES} {attributes} {{\nentry:\n"
+        self._allocations: list[str] = []
+        self._globals: list[str] = []
+        self._block = "entry"
+
+    def text(self) -> str:
+        """The finished definition (which returns void unless `ret` was emitted), preceded by its constants."""
+        lines = self._lines
+        if not lines or not lines[-1].startswith(("  ret", "  unreachable")):
+            lines.append("  ret void")
+        body = "\n".join([*self._allocations, *lines])
+        return "".join(self._globals) + self._header + body + "\n}\n"
+
+    # Hardware instructions
+
+    def instruction(self, name: str, *operands: Value) -> Value:
+        """The hardware instruction `name` of the width of its first operand (see `instructions.py`)."""
+        instruction: Instruction = find_instruction(name, operands[0].type if operands else "void")
+        assert [operand.type for operand in operands] == list(instruction.operands), f"{name} of {operands}"
+        return self.call(instruction.result, instruction.intrinsic, operands)
+
+    # Memory
+
+    def gep(self, pointer: Value, offset: Value | int) -> Value:
+        """`pointer` moved by `offset` bytes."""
+        if isinstance(offset, int):
+            offset = i64(offset)
+        if offset.constant == 0:
+            return pointer
+        return self.emit(PTR, f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
+
+    def element_pointer(self, pointer: Value, element: str, index: Value) -> Value:
+        """The address of element `index` of an array of `element`."""
+        if index.constant == 0:
+            return pointer
+        return self.emit(PTR, f"getelementptr {element}, ptr {pointer.text}, i64 {index.text}")
+
+    def load(self, type: str, pointer: Value, align: int = 0) -> Value:
+        """`align` in bytes; 0 means that of one element, which is all that a tensor slice can promise."""
+        return self.emit(type, f"load {type}, ptr {pointer.text}, align {align or _natural_align(type)}")
+
+    def store(self, value: Value, pointer: Value, align: int = 0) -> None:
+        alignment = align or _natural_align(value.type)
+        self._lines.append(f"  store {value.type} {value.text}, ptr {pointer.text}, align {alignment}")
+
+    def tail_mask(self, count: Value, lanes: int) -> Value:
+        """A mask whose first `count` lanes are set (0 <= count <= lanes)."""
+        # As vector compares LLVM makes of this a mask register with AVX-512 and a sign mask for AVX2's vpmaskmov.
+        element = I32 if lanes <= 64 else I8
+        narrow = count if element == I64 else self.emit(element, f"trunc i64 {count.text} to {element}")
+        return self.icmp("ult", self.iota(element, lanes), self.splat(narrow, lanes))
+
+    def masked_load(self, type: str, pointer: Value, mask: Value, fallback: Value | None = None) -> Value:
+        """Lanes under `mask` from memory, the others from `fallback` (zero); unset lanes are not read."""
+        other = fallback or self.zero(type)
+        return self.emit(
+            type,
+            f"call {type} @llvm.masked.load.{mangled(type)}.p0(ptr align {_natural_align(type)} {pointer.text}, "
+            f"{mask.type} {mask.text}, {type} {other.text})",
+        )
+
+    def masked_store(self, value: Value, pointer: Value, mask: Value) -> None:
+        type = value.type
+        self._lines.append(
+            f"  call void @llvm.masked.store.{mangled(type)}.p0({type} {value.text}, "
+            f"ptr align {_natural_align(type)} {pointer.text}, {mask.type} {mask.text})"
+        )
+
+    def alloca(self, size: int, align: int = 64) -> Value:
+        """`size` bytes on the stack, for the whole call."""
+        name = self._name()
+        self._allocations.append(f"  {name} = alloca [{size} x i8], align {align}")
+        return Value(PTR, name)
+
+    def table(self, element: str, values: Sequence[int | float]) -> Value:
+        """A read-only array of constants in the image."""
+        name = f"@{self.name}.table{len(self._globals)}"
+        literal = vector_literal(vector_type(element, len(values)), values)[1:-1]
+        self._globals.append(
+            f"{name} = private unnamed_addr constant [{len(values)} x {element}] [{literal}], align 64\n"
+        )
+        return Value(PTR, name)
+
+    # Control flow
+
+    def label(self, hint: str = "block") -> str:
+        """A fresh block name, to be branched to and placed."""
+        self._counter += 1
+        return f"{hint}{self._counter}"
+
+    def place(self, label: str) -> None:
+        """Starts the block `label`."""
+        self._lines.append(f"{label}:")
+        self._block = label
+
+    def branch(self, label: str) -> None:
+        self._lines.append(f"  br label %{label}")
+
+    def branch_if(self, condition: Value, then: str, otherwise: str) -> None:
+        self._lines.append(f"  br i1 {condition.text}, label %{then}, label %{otherwise}")
+
+    def ret(self, value: Value | None = None) -> None:
+        self._lines.append("  ret void" if value is None else f"  ret {value.type} {value.text}")
+
+    def _phi(self, name: str, type: str, sources: Sequence[tuple[Value, str]]) -> str:
+        incoming = ", ".join([f"[ {value.text}, %{block} ]" for value, block in sources])
+        return f"  {name} = phi {type} {incoming}"
+
+    @contextmanager
+    def loop(
+        self,
+        lower: Value | int,
+        upper: Value | int,
+        step: Value | int = 1,
+        carried: Sequence[Value] = (),
+    ) -> Iterator[Loop]:
+        """for index in range(lower, upper, step), i64; known to run once, it is its body with no loop around it."""
+        lower, upper, step = (i64(bound) if isinstance(bound, int) else bound for bound in (lower, upper, step))
+        trips = _known_trips(lower, upper, step)
+        if trips == 1:
+            once = Loop(lower, list(carried))
+            yield once
+            once.results = once.yielded
+            return
+        body, exit = self.label("loop"), self.label("done")
+        before = self._block
+        if trips:
+            self.branch(body)
+        else:
+            self.branch_if(self.icmp("slt", lower, upper), body, exit)
+        self.place(body)
+        index = Value(I64, self._name())
+        loop = Loop(index, [Value(value.type, self._name()) for value in carried])
+        phis = len(self._lines)  # written when the values of the back edge are known
+        self._lines.extend("" for _ in range(1 + len(carried)))
+        yield loop
+        following = self.op("add nsw", index, step)
+        latch = self._block
+        self.branch_if(self.icmp("slt", following, upper), body, exit)
+        self._lines[phis] = self._phi(index.text, I64, [(lower, before), (following, latch)])
+        for i, (value, initial, last) in enumerate(zip(loop.values, carried, loop.yielded, strict=True)):
+            self._lines[phis + 1 + i] = self._phi(value.text, value.type, [(initial, before), (last, latch)])
+        self.place(exit)
+        loop.results = loop.yielded
+        if not trips:
+            loop.results = [Value(value.type, self._name()) for value in carried]
+            for result, initial, last in zip(loop.results, carried, loop.yielded, strict=True):
+                self._lines.append(self._phi(result.text, result.type, [(initial, before), (last, latch)]))
+
+    @contextmanager
+    def if_(self, condition: Value, alternatives: Sequence[Value] = ()) -> Iterator[Branch]:
+        """The body runs when `condition` (i1) holds; what it yields, or else `alternatives`, are the results."""
+        then, exit = self.label("then"), self.label("endif")
+        before = self._block
+        self.branch_if(condition, then, exit)
+        self.place(then)
+        branch = Branch(alternatives)
+        yield branch
+        last = self._block
+        self.branch(exit)
+        self.place(exit)
+        branch.results = [Value(value.type, self._name()) for value in branch.values]
+        for result, value, other in zip(branch.results, branch.values, branch.alternatives, strict=True):
+            self._lines.append(self._phi(result.text, result.type, [(other, before), (value, last)]))
+
+
+def _known_trips(lower: Value, upper: Value, step: Value) -> int | None:
+    """How often a loop with literal bounds runs, None where a bound is known only at run time."""
+    if lower.constant is None or upper.constant is None or step.constant is None:
+        return None
+    return len(range(lower.constant, upper.constant, step.constant))
+
+
+def _natural_align(type: str) -> int:
+    return max(bits_of(type) // 8, 1)

@@ -1,0 +1,195 @@
+"""The hardware instructions kernels name directly: LLVM's spelling, the CPU feature needed, and the meaning in numpy.
+
+Only what LLVM would not select from plain IR belongs here. The tests execute every row against its meaning.
+Semantics: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .types import vector_type
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction at one width. `meaning` maps arrays of the operands' elements to the result's."""
+
+    name: str
+    intrinsic: str
+    feature: str
+    result: str
+    operands: tuple[str, ...]
+    meaning: Callable[..., Array]
+
+
+def _dot_u8s8(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[i] += sum over 4 of unsigned a[4i + j] * signed b[4i + j], wrapping."""
+    products = a.view(np.uint8).astype(np.int32) * b.astype(np.int32)
+    return accumulator + products.reshape(-1, 4).sum(1, dtype=np.int32)
+
+
+def _dot_s16(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[i] += a[2i] * b[2i] + a[2i + 1] * b[2i + 1], wrapping."""
+    return accumulator + _multiply_add_s16(a, b)
+
+
+def _multiply_add_s16(a: Array, b: Array) -> Array:
+    """a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in 32 bits."""
+    products = a.astype(np.int32) * b.astype(np.int32)
+    return products.reshape(-1, 2).sum(1, dtype=np.int32)
+
+
+def _multiply_add_u8s8(a: Array, b: Array) -> Array:
+    """Unsigned a[2i] * signed b[2i] + a[2i + 1] * b[2i + 1], saturated to 16 bits."""
+    products = a.view(np.uint8).astype(np.int32) * b.astype(np.int32)
+    return products.reshape(-1, 2).sum(1).clip(-(2**15), 2**15 - 1).astype(np.int16)
+
+
+def _flush(values: Array) -> Array:
+    return np.where(np.abs(values) < np.finfo(np.float32).tiny, np.copysign(np.float32(0), values), values)
+
+
+def _dot_bf16(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[i] += a[2i + 1] * b[2i + 1], then += a[2i] * b[2i]; each a fused step, subnormals taken as zero."""
+    wide = accumulator.astype(np.float64)
+    x, y = _flush(a.astype(np.float32)).astype(np.float64), _flush(b.astype(np.float32)).astype(np.float64)
+    for j in (1, 0):
+        # The product of two bf16 is exact in double; adding a float there rounds twice, which float hides.
+        wide = _flush((x[j::2] * y[j::2] + wide).astype(np.float32)).astype(np.float64)
+    return wide.astype(np.float32)
+
+
+def _permute_bytes(table: Array, indices: Array) -> Array:
+    """table[indices[i] mod 64]."""
+    return table[indices.view(np.uint8) & 63]
+
+
+def _permute_bytes_two(low: Array, indices: Array, high: Array) -> Array:
+    """Byte indices[i] mod 128 of `low` followed by `high`."""
+    return np.concatenate([low, high])[indices.view(np.uint8) & 127]
+
+
+def _shuffle_bytes(table: Array, indices: Array) -> Array:
+    """Within every 16 bytes, table[indices[i] mod 16], or zero where indices[i] has its top bit set."""
+    rows, picks = table.reshape(-1, 16), indices.view(np.uint8).reshape(-1, 16)
+    picked = np.take_along_axis(rows, (picks & 15).astype(np.int64), 1)
+    return np.where(picks & 128, 0, picked).astype(np.int8).reshape(-1)
+
+
+def _rows(
+    name: str,
+    spellings: dict[int, tuple[str, str]],
+    result: tuple[str, int],
+    operands: tuple[tuple[str, int], ...],
+    meaning: Callable[..., Array],
+) -> list[Instruction]:
+    """One row per register width: `spellings` maps bits to (intrinsic, feature); types are (element, its bits)."""
+
+    def at(element: tuple[str, int], width: int) -> str:
+        return vector_type(element[0], width // element[1])
+
+    return [
+        Instruction(name, intrinsic, feature, at(result, width), tuple(at(o, width) for o in operands), meaning)
+        for width, (intrinsic, feature) in spellings.items()
+    ]
+
+
+_I8, _I16, _I32, _BF16, _F32 = ("i8", 8), ("i16", 16), ("i32", 32), ("bfloat", 16), ("float", 32)
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    *_rows(
+        "vpdpbusd",
+        {
+            512: ("llvm.x86.avx512.vpdpbusd.512", "avx512vnni"),
+            256: ("llvm.x86.avx512.vpdpbusd.256", "avx512vnni"),
+            128: ("llvm.x86.avx512.vpdpbusd.128", "avx512vnni"),
+        },
+        _I32,
+        (_I32, _I8, _I8),
+        _dot_u8s8,
+    ),
+    *_rows(
+        "vpdpwssd",
+        {
+            512: ("llvm.x86.avx512.vpdpwssd.512", "avx512vnni"),
+            256: ("llvm.x86.avx512.vpdpwssd.256", "avx512vnni"),
+            128: ("llvm.x86.avx512.vpdpwssd.128", "avx512vnni"),
+        },
+        _I32,
+        (_I32, _I16, _I16),
+        _dot_s16,
+    ),
+    *_rows(
+        "vdpbf16ps",
+        {
+            512: ("llvm.x86.avx512bf16.dpbf16ps.512", "avx512bf16"),
+            256: ("llvm.x86.avx512bf16.dpbf16ps.256", "avx512bf16"),
+            128: ("llvm.x86.avx512bf16.dpbf16ps.128", "avx512bf16"),
+        },
+        _F32,
+        (_F32, _BF16, _BF16),
+        _dot_bf16,
+    ),
+    *_rows(
+        "pmaddwd",
+        {
+            512: ("llvm.x86.avx512.pmaddw.d.512", "avx512bw"),
+            256: ("llvm.x86.avx2.pmadd.wd", "avx2"),
+            128: ("llvm.x86.sse2.pmadd.wd", "sse2"),
+        },
+        _I32,
+        (_I16, _I16),
+        _multiply_add_s16,
+    ),
+    *_rows(
+        "pmaddubsw",
+        {
+            512: ("llvm.x86.avx512.pmaddubs.w.512", "avx512bw"),
+            256: ("llvm.x86.avx2.pmadd.ub.sw", "avx2"),
+            128: ("llvm.x86.ssse3.pmadd.ub.sw.128", "ssse3"),
+        },
+        _I16,
+        (_I8, _I8),
+        _multiply_add_u8s8,
+    ),
+    *_rows(
+        "vpermb",
+        {512: ("llvm.x86.avx512.permvar.qi.512", "avx512vbmi")},
+        _I8,
+        (_I8, _I8),
+        _permute_bytes,
+    ),
+    *_rows(
+        "vpermi2b",
+        {512: ("llvm.x86.avx512.vpermi2var.qi.512", "avx512vbmi")},
+        _I8,
+        (_I8, _I8, _I8),
+        _permute_bytes_two,
+    ),
+    *_rows(
+        "pshufb",
+        {
+            512: ("llvm.x86.avx512.pshuf.b.512", "avx512bw"),
+            256: ("llvm.x86.avx2.pshuf.b", "avx2"),
+            128: ("llvm.x86.ssse3.pshuf.b.128", "ssse3"),
+        },
+        _I8,
+        (_I8, _I8),
+        _shuffle_bytes,
+    ),
+    Instruction("pause", "llvm.x86.sse2.pause", "sse2", "void", (), lambda: np.empty(0)),
+)
+
+_BY_NAME_AND_TYPE = {(row.name, row.operands[0] if row.operands else "void"): row for row in INSTRUCTIONS}
+
+
+def find_instruction(name: str, first_operand: str) -> Instruction:
+    """The row of `name` whose first operand has the given LLVM type; KeyError if there is none of that width."""
+    return _BY_NAME_AND_TYPE[name, first_operand]
