@@ -1,0 +1,109 @@
+"""Whole models from the .tflite to the results: int8 bit for bit LiteRT's reference kernels, f32 at least as exact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tosaic.importers
+import tosaic.lowering
+import tosaic.runtime
+import tosaic.tosa
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from benchmarks.inputs import example_inputs
+
+ROOT = Path(__file__).resolve().parents[2]
+PIXEL_RANGE = {"efficientnet_b0": (0, 255), "mobilenet_v3_small": (0, 255)}
+"""The range of the input images of those zoo models that do not take -1..1."""
+
+ZOO_FAST = ["mobilenet_v1_f32", "mobilenet_v2_f32", "mobilenet_v3_small_f32", "unet_128_f32", "bert_mini_f32"]
+ZOO_FAST_INT8 = ["mobilenet_v1_int8", "mobilenet_v2_int8", "mobilenet_v3_small_int8", "unet_128_int8"]
+ZOO_SLOW = ["resnet50_f32", "efficientnet_b0_f32", "ssd_mnv2_320_raw_f32", "mobilenet_v2_f16"]
+ZOO_SLOW_INT8 = ["resnet50_int8", "efficientnet_b0_int8", "ssd_mnv2_320_raw_int8", "bert_mini_int8"]
+ZOO_HYBRID = ["mobilenet_v2_dyn", "bert_mini_dyn"]
+
+
+def inputs_of(model: Path, seed: int = 0) -> list[np.ndarray]:
+    """Example inputs in the range that the model was calibrated for."""
+    inputs = example_inputs(model, seed)
+    for name, (low, high) in PIXEL_RANGE.items():
+        if model.name.startswith(name) and inputs[0].dtype == np.float32:
+            inputs[0] = (low + (inputs[0] + 1) / 2 * (high - low)).astype(np.float32)
+    return inputs
+
+
+def run_litert(model: Path, inputs: list[np.ndarray], resolver: OpResolverType) -> list[np.ndarray]:
+    """Outputs in the order of the model's main subgraph."""
+    interpreter = Interpreter(str(model), experimental_op_resolver_type=resolver, num_threads=1)
+    interpreter.allocate_tensors()
+    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]).copy() for detail in interpreter.get_output_details()]
+
+
+def run_tosaic(model: Path, inputs: list[np.ndarray], threads: int) -> list[np.ndarray]:
+    """Outputs through import, every lowering phase and the native code of this machine."""
+    artifact = tosaic.lowering.compile(tosaic.importers.import_model(model), devices=[f"cpu:{threads}"])
+    with tosaic.runtime.load(artifact) as program:
+        return program.run(inputs)
+
+
+def relative_error(actual: np.ndarray, exact: np.ndarray) -> float:
+    """Root mean square of the error over the root mean square of the exact values."""
+    difference = actual.astype(np.float64) - exact
+    return float(np.sqrt(np.mean(difference**2)) / max(np.sqrt(np.mean(exact**2)), 1e-30))
+
+
+def check_bit_for_bit(model: Path, threads: int) -> None:
+    inputs = inputs_of(model)
+    expected = run_litert(model, inputs, OpResolverType.BUILTIN_REF)
+    for actual, reference in zip(run_tosaic(model, inputs, threads), expected, strict=True):
+        np.testing.assert_array_equal(actual, reference)
+
+
+def check_as_exact_as_litert(model: Path, threads: int) -> None:
+    """The bound is LiteRT's own error, with or without XNNPACK, whichever is larger; below 1e-6 (8 f32 ulp) both are exact."""
+    inputs = inputs_of(model)
+    module = tosaic.importers.import_model(model)
+    exact = tosaic.tosa.evaluate(module, "main", inputs, float64=True)
+    resolvers = (OpResolverType.AUTO, OpResolverType.BUILTIN_REF)
+    peers = [run_litert(model, inputs, resolver) for resolver in resolvers]
+    for index, actual in enumerate(run_tosaic(model, inputs, threads)):
+        bound = max(relative_error(peer[index], exact[index]) for peer in peers)
+        assert relative_error(actual, exact[index]) <= max(bound, 1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", ["f32", "int8"])
+def test_digits_that_ship(kind: str, threads: int) -> None:
+    model = ROOT / "models" / "digits" / f"digits_{kind}.tflite"
+    (check_bit_for_bit if kind == "int8" else check_as_exact_as_litert)(model, threads)
+
+
+@pytest.mark.parametrize("name", [*ZOO_FAST_INT8, *(pytest.param(n, marks=pytest.mark.slow) for n in ZOO_SLOW_INT8)])
+def test_int8_zoo_is_bit_for_bit_the_reference(name: str, zoo_model: Callable[[str], Path]) -> None:
+    check_bit_for_bit(zoo_model(name), threads=2)
+
+
+@pytest.mark.parametrize("name", [*ZOO_FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in ZOO_SLOW)])
+def test_f32_zoo_is_as_exact_as_litert(name: str, zoo_model: Callable[[str], Path]) -> None:
+    check_as_exact_as_litert(zoo_model(name), threads=2)
+
+
+@pytest.mark.parametrize("name", ZOO_HYBRID)
+def test_dynamic_range_weights_are_used_in_float(name: str, zoo_model: Callable[[str], Path]) -> None:
+    """LiteRT quantises the activations of such models on the way; we do not, so ours must be the smaller error."""
+    check_as_exact_as_litert(zoo_model(name), threads=2)
+
+
+def test_real_models(shared_models: Path) -> None:
+    manifest = json.loads((shared_models / "manifest.json").read_text())
+    first = [entry["file"] for entry in manifest if entry["first"]]
+    assert first
+    for file in first:
+        check_as_exact_as_litert(shared_models / file, threads=2)
