@@ -67,7 +67,7 @@ def check_bit_for_bit(model: Path, threads: int) -> None:
 
 
 def check_as_exact_as_litert(model: Path, threads: int) -> None:
-    """The bound is LiteRT's own error, with or without XNNPACK, whichever is larger; below 1e-6 (8 f32 ulp) both are exact."""
+    """The bound is LiteRT's own error, with or without XNNPACK, whichever is larger; 1e-6 is a few ulp of f32."""
     inputs = inputs_of(model)
     module = tosaic.importers.import_model(model)
     exact = tosaic.tosa.evaluate(module, "main", inputs, float64=True)
