@@ -7,13 +7,13 @@ These records are the whole interface between `lowering` and `runtime`. `artifac
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 Space = Literal["arena", "constants", "input", "output"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -32,10 +32,21 @@ class BufferReference:
     `index` counts the signature's inputs or outputs; it is 0 for "arena" and "constants".
     """
 
+    STRUCT: ClassVar = struct.Struct("<B3xIQQ")
+
     space: Space
     index: int
     offset: int
     size: int
+
+    def to_struct(self) -> tuple[int, int, int, int]:
+        return SPACES.index(self.space), self.index, self.offset, self.size
+
+    @classmethod
+    def from_struct(cls, space: int, index: int, offset: int, size: int) -> BufferReference:
+        if space >= len(SPACES):
+            raise ValueError(f"{space} is no buffer space")
+        return cls(SPACES[space], index, offset, size)
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -111,7 +122,7 @@ class Image:
 
     target: str
     features: tuple[str, ...]
-    code: bytes | memoryview
+    code: bytes | bytearray | memoryview
     entries: Mapping[str, int]
 
 
@@ -120,14 +131,14 @@ class Artifact:
     """A compiled program.
 
     images: one per ISA level, best first; all share `constants`.
-    constants: packed weights of all signatures, as one aligned blob of bytes.
+    constants: packed weights of all signatures as one blob; an array passes its `.data`.
     metadata: what the program came from. The runtime reads "devices" (the default, such as "cpu:2"); the rest is
         for people, such as "source", "target", "compiler".
     """
 
     signatures: tuple[Signature, ...]
     images: tuple[Image, ...]
-    constants: bytes | memoryview | npt.NDArray[np.uint8]
+    constants: bytes | bytearray | memoryview
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:

@@ -1,0 +1,209 @@
+"""Artifacts on disk.
+
+    offset          content
+    0               size-prefixed FlatBuffer (`artifact.fbs`, identifier "TSIC")
+    its end         SHA-256 of all bytes before
+    next 64         machine code of the first image, and so on
+    next 4096       constants, used in place from the mapping
+    their end       at least SLACK zero bytes
+
+Reading trusts nothing: the table's hash, then its structure, then every section's bounds and hash, then what the
+records mean (`verify.py`). Sections are hashed in chunks of one mebibyte so that threads share the work: with SHA
+instructions one core hashes 1.7 GB/s (0.7 GB/s with BLAKE2b), so 14 MB of weights cost 4 ms on two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from . import flatbuffer
+from .artifact import ALIGNMENT, SLACK, Artifact, Image, Signature
+from .atomic import atomic_write
+from .errors import MalformedFileError
+from .verify import verify
+
+IDENTIFIER = b"TSIC"
+VERSION = 1
+
+_CHUNK = 1 << 20
+_DIGEST = hashlib.sha256().digest_size
+_PAGE = 4096
+_HASH_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Section:
+    offset: int
+    length: int
+    digests: bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    target: str
+    features: tuple[str, ...]
+    code: Section
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Property:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """The beginning of every version's root table."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    version: int
+    signatures: tuple[Signature, ...]
+    images: tuple[ImageRecord, ...]
+    constants: Section
+    metadata: tuple[Property, ...]
+
+
+def save(artifact: Artifact, path: Path) -> None:
+    """Write `artifact` to `path`, whole or not at all. Raises OSError."""
+    blobs = [memoryview(image.code) for image in artifact.images] + [memoryview(artifact.constants)]
+    blobs = [blob.cast("B") if blob.nbytes else memoryview(b"") for blob in blobs]
+    alignments = [ALIGNMENT] * len(artifact.images) + [_PAGE]
+    digests = [b"".join(_digests(blob)) for blob in blobs]
+
+    def encode(offsets: list[int]) -> bytes:
+        sections = [Section(o, len(b), d) for o, b, d in zip(offsets, blobs, digests, strict=True)]
+        return flatbuffer.encode(_to_record(artifact, sections), IDENTIFIER)
+
+    # Where sections begin depends on the table's size, which in turn does not depend on their offsets, unless one is 0:
+    # FlatBuffers leave such a field out.
+    table = encode([1] * len(blobs))
+    offsets, position = [], len(table) + _DIGEST
+    for blob, alignment in zip(blobs, alignments, strict=True):
+        offsets.append(-(-position // alignment) * alignment)
+        position = offsets[-1] + len(blob)
+    table = encode(offsets)
+
+    with atomic_write(path) as stream:
+        stream.write(table)
+        stream.write(hashlib.sha256(table).digest())
+        for offset, blob in zip(offsets, blobs, strict=True):
+            _pad(stream, offset)
+            stream.write(blob)
+        _pad(stream, stream.tell() + SLACK)
+
+
+def _pad(stream: BinaryIO, position: int) -> None:
+    stream.write(bytes(position - stream.tell()))
+
+
+def _to_record(artifact: Artifact, sections: list[Section]) -> ArtifactRecord:
+    images = tuple(
+        ImageRecord(image.target, image.features, code, tuple(Entry(n, o) for n, o in image.entries.items()))
+        for image, code in zip(artifact.images, sections[:-1], strict=True)
+    )
+    metadata = tuple(Property(key, value) for key, value in artifact.metadata.items())
+    return ArtifactRecord(VERSION, artifact.signatures, images, sections[-1], metadata)
+
+
+def is_artifact(prefix: bytes) -> bool:
+    """Whether a file that starts with these bytes (at least 12) claims to be an artifact."""
+    return prefix[8:12] == IDENTIFIER
+
+
+def load(path: Path) -> Artifact:
+    """Map `path` and verify everything in it. Raises MalformedFileError, OSError."""
+    with open(path, "rb") as stream:
+        if os.fstat(stream.fileno()).st_size == 0:
+            raise MalformedFileError(f"{path}: the file is empty")
+        mapping = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        return parse(mapping)
+    except MalformedFileError as error:
+        raise MalformedFileError(f"{path}: {error}") from None
+
+
+def parse(data: memoryview) -> Artifact:
+    """The artifact that fills `data`, whose code and constants stay views of it. Raises MalformedFileError."""
+    if len(data) < 12 or not is_artifact(bytes(data[:12])):
+        raise MalformedFileError("not a Tosaic artifact: the identifier TSIC is missing at byte 8")
+    end = flatbuffer.table_size(data)
+    if end + _DIGEST > len(data):
+        raise MalformedFileError(f"the table ends at byte {end + _DIGEST}, the file at {len(data)}: it is truncated")
+    table = data[:end]
+    if hashlib.sha256(table).digest() != data[end : end + _DIGEST]:
+        raise MalformedFileError(f"the table's hash at byte {end} does not match: the file is damaged")
+    version = flatbuffer.decode(table, VersionRecord, IDENTIFIER).version
+    if version != VERSION:
+        raise MalformedFileError(f"artifact version {version}, this Tosaic reads version {VERSION}: compile it again")
+
+    record = flatbuffer.decode(table, ArtifactRecord, IDENTIFIER)
+    images = tuple(
+        Image(
+            image.target,
+            image.features,
+            _read_section(data, image.code, 0, f"code of {image.target}"),
+            {entry.name: entry.offset for entry in image.entries},
+        )
+        for image in record.images
+    )
+    constants = _read_section(data, record.constants, SLACK, "constants")
+    if record.constants.offset % ALIGNMENT:
+        raise MalformedFileError(f"the constants begin at byte {record.constants.offset}, no multiple of {ALIGNMENT}")
+    artifact = Artifact(record.signatures, images, constants, {p.key: p.value for p in record.metadata})
+    verify(artifact)
+    return artifact
+
+
+def _read_section(data: memoryview, section: Section, slack: int, name: str) -> memoryview:
+    """The section's bytes, after its bounds (with `slack` bytes behind it) and hash were checked."""
+    begin, end = section.offset, section.offset + section.length
+    if begin < 0 or section.length < 0 or end + slack > len(data):
+        raise MalformedFileError(
+            f"the {name} at bytes {begin}..{end} lies outside of the file's {len(data)} bytes: it is truncated"
+        )
+    content = data[begin:end]
+    if len(section.digests) != -(-section.length // _CHUNK) * _DIGEST:
+        raise MalformedFileError(f"the {name} has {section.length} bytes but {len(section.digests)} bytes of hashes")
+    expected = (section.digests[i : i + _DIGEST] for i in range(0, len(section.digests), _DIGEST))
+    for index, (got, digest) in enumerate(zip(_digests(content), expected, strict=True)):
+        if got != digest:
+            raise MalformedFileError(
+                f"the {name} is damaged: the hash of the mebibyte from byte {begin + index * _CHUNK} does not match"
+            )
+    return content
+
+
+def _digests(data: memoryview) -> list[bytes]:
+    """SHA-256 of each mebibyte. hashlib releases the interpreter lock, so threads hash at the same time."""
+    starts = range(0, len(data), _CHUNK)
+    digests = [b""] * len(starts)
+
+    def work(first: int, step: int) -> None:
+        for index in range(first, len(starts), step):
+            digests[index] = hashlib.sha256(data[starts[index] : starts[index] + _CHUNK]).digest()
+
+    count = min(len(starts) // 2, len(os.sched_getaffinity(0)), _HASH_THREADS)
+    helpers = [threading.Thread(target=work, args=(first, count)) for first in range(1, count)]
+    for helper in helpers:
+        helper.start()
+    work(0, max(count, 1))
+    for helper in helpers:
+        helper.join()
+    return digests
