@@ -19,11 +19,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction at one width. `meaning` maps arrays of the operands' elements to the result's."""
+    """One instruction at one width; any one of `features` provides it.
+
+    `meaning` maps arrays of the operands' elements to the result's.
+    """
 
     name: str
     intrinsic: str
-    feature: str
+    features: tuple[str, ...]
     result: str
     operands: tuple[str, ...]
     meaning: Callable[..., Array]
@@ -85,19 +88,19 @@ def _shuffle_bytes(table: Array, indices: Array) -> Array:
 
 def _rows(
     name: str,
-    spellings: dict[int, tuple[str, str]],
+    spellings: dict[int, tuple[str, ...]],
     result: tuple[str, int],
     operands: tuple[tuple[str, int], ...],
     meaning: Callable[..., Array],
 ) -> list[Instruction]:
-    """One row per register width: `spellings` maps bits to (intrinsic, feature); types are (element, its bits)."""
+    """One row per register width: `spellings` maps bits to (intrinsic, features...); types are (element, its bits)."""
 
     def at(element: tuple[str, int], width: int) -> str:
         return vector_type(element[0], width // element[1])
 
     return [
-        Instruction(name, intrinsic, feature, at(result, width), tuple(at(o, width) for o in operands), meaning)
-        for width, (intrinsic, feature) in spellings.items()
+        Instruction(name, intrinsic, tuple(features), at(result, width), tuple(at(o, width) for o in operands), meaning)
+        for width, (intrinsic, *features) in spellings.items()
     ]
 
 
@@ -108,8 +111,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vpdpbusd",
         {
             512: ("llvm.x86.avx512.vpdpbusd.512", "avx512vnni"),
-            256: ("llvm.x86.avx512.vpdpbusd.256", "avx512vnni"),
-            128: ("llvm.x86.avx512.vpdpbusd.128", "avx512vnni"),
+            256: ("llvm.x86.avx512.vpdpbusd.256", "avx512vnni", "avxvnni"),
+            128: ("llvm.x86.avx512.vpdpbusd.128", "avx512vnni", "avxvnni"),
         },
         _I32,
         (_I32, _I8, _I8),
@@ -119,8 +122,8 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         "vpdpwssd",
         {
             512: ("llvm.x86.avx512.vpdpwssd.512", "avx512vnni"),
-            256: ("llvm.x86.avx512.vpdpwssd.256", "avx512vnni"),
-            128: ("llvm.x86.avx512.vpdpwssd.128", "avx512vnni"),
+            256: ("llvm.x86.avx512.vpdpwssd.256", "avx512vnni", "avxvnni"),
+            128: ("llvm.x86.avx512.vpdpwssd.128", "avx512vnni", "avxvnni"),
         },
         _I32,
         (_I32, _I16, _I16),
@@ -184,7 +187,7 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         (_I8, _I8),
         _shuffle_bytes,
     ),
-    Instruction("pause", "llvm.x86.sse2.pause", "sse2", "void", (), lambda: np.empty(0)),
+    Instruction("pause", "llvm.x86.sse2.pause", ("sse2",), "void", (), lambda: np.empty(0)),
 )
 
 _BY_NAME_AND_TYPE = {(row.name, row.operands[0] if row.operands else "void"): row for row in INSTRUCTIONS}

@@ -1,0 +1,43 @@
+"""LLVM IR text to relocatable object code, through llvmlite."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from ..target import Target
+
+_ARCHITECTURES = ("x86_64", "aarch64")
+"""Features that name an architecture, which LLVM knows from the triple."""
+
+
+def assemble(text: str, target: Target) -> bytes:
+    """The ELF object of a module of LLVM IR. Raises RuntimeError with LLVM's message if the text is not valid IR."""
+    features = ",".join(f"+{feature}" for feature in target.features if feature not in _ARCHITECTURES)
+    target_machine = _target_machine(target.triple, target.cpu, features)
+    with llvm.parse_assembly(text) as module:
+        module.triple = target.triple
+        module.data_layout = str(target_machine.target_data)
+        _optimise(module, target_machine)
+        return target_machine.emit_object(module)
+
+
+@cache
+def _target_machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    # The small code model and position independence make every reference within the image relative to the
+    # instruction pointer, which is what `image.link` resolves.
+    return llvm.Target.from_triple(triple).create_target_machine(
+        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
+    )
+
+
+def _optimise(module: llvm.ModuleRef, target_machine: llvm.TargetMachine) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    # Kernels are written vectorised and unrolled as they should run.
+    options.loop_vectorization = options.slp_vectorization = False
+    options.loop_unrolling = options.loop_interleaving = False
+    with llvm.create_pass_builder(target_machine, options) as builder:
+        builder.getModulePassManager().run(module, builder)
