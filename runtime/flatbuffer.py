@@ -1,8 +1,10 @@
 """Dataclasses to and from FlatBuffers, with every offset and length of a read buffer checked before use.
 
-A dataclass is a table whose slots are its fields in order. Fields are `int` (int64), `str`, `bytes` ([ubyte]), another
-dataclass (a table), or a tuple of any length of `int`, `str`, a table or a struct. A struct is a dataclass that names
-its inline form in `STRUCT`, a struct.Struct, and converts with `to_struct()` and `from_struct(*values)`.
+A dataclass is a table whose slots are its fields in order. Fields are scalars (`int`, which is int64, or one of the
+narrower types below), `str`, `bytes` ([ubyte]), `Blob` ([ubyte] aligned to 8, read without a copy), another dataclass (a
+table), a `OneOf` (a union, which takes two slots), or a tuple of any length of scalars, `str`, tables or structs. A
+struct is a dataclass that names its inline form in `STRUCT`, a struct.Struct, and converts with `to_struct()` and
+`from_struct(*values)`. A field that has a default may be absent from a file.
 
 The format is that of https://flatbuffers.dev/internals: little endian, a table begins with the signed distance back
 to its vtable, which holds the byte offset of each field within the table, 0 for an absent one.
@@ -15,7 +17,7 @@ import functools
 import struct
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import flatbuffers
 
@@ -23,47 +25,103 @@ from .errors import MalformedFileError
 
 Record = TypeVar("Record")
 
+
+@dataclasses.dataclass(frozen=True)
+class Scalar:
+    """A scalar of the FlatBuffer schema: its name in flatbuffers.Builder and its form in `struct`."""
+
+    builder_name: str
+    form: struct.Struct
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """A union: the record types that its tags name, tag 1 first. No member (tag 0) is None."""
+
+    members: tuple[type, ...]
+
+
+_INT64_SCALAR = Scalar("Int64", struct.Struct("<q"))
+Int32 = Annotated[int, Scalar("Int32", struct.Struct("<i"))]
+UInt32 = Annotated[int, Scalar("Uint32", struct.Struct("<I"))]
+UInt64 = Annotated[int, Scalar("Uint64", struct.Struct("<Q"))]
+UByte = Annotated[int, Scalar("Uint8", struct.Struct("<B"))]
+Bool = Annotated[bool, Scalar("Bool", struct.Struct("<?"))]
+Blob = Annotated[memoryview, "force_align: 8"]
+
 _SIZE_PREFIX = 4
-_IDENTIFIER = slice(8, 12)
 _INT16 = struct.Struct("<H")
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
-_INT64 = struct.Struct("<q")
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of a record: `kind` is a Scalar, str, bytes, memoryview, tuple, a OneOf or a dataclass.
+
+    `element` is the kind of a tuple's elements; `default` is dataclasses.MISSING where the field is required.
+    """
+
+    slot: int
+    name: str
+    kind: Any
+    element: Any
+    default: Any
 
 
 @functools.cache
-def fields_of(record: type) -> tuple[tuple[str, Any, Any], ...]:
-    """(name, kind, element) per field, where kind is int, str, bytes, tuple or a dataclass; element is for tuples."""
-    hints = typing.get_type_hints(record)
+def fields_of(record: type) -> tuple[Field, ...]:
+    """The fields of a record in the order of their slots."""
+    hints = typing.get_type_hints(record, include_extras=True)
     result = []
+    slot = 0
     for item in dataclasses.fields(record):
         hint = hints[item.name]
-        if typing.get_origin(hint) is tuple:
-            result.append((item.name, tuple, typing.get_args(hint)[0]))
-        else:
-            result.append((item.name, hint, None))
+        is_vector = typing.get_origin(hint) is tuple
+        kind = tuple if is_vector else _kind_of(hint)
+        element = _kind_of(typing.get_args(hint)[0]) if is_vector else None
+        default = 0 if isinstance(kind, Scalar) and item.default is dataclasses.MISSING else item.default
+        slot += isinstance(kind, OneOf)
+        result.append(Field(slot, item.name, kind, element, default))
+        slot += 1
     return tuple(result)
 
 
-def encode(record: Any, identifier: bytes) -> bytes:
-    """A size-prefixed FlatBuffer with `record` as its root table."""
+def _kind_of(hint: Any) -> Any:
+    if typing.get_origin(hint) is not Annotated:
+        return _INT64_SCALAR if hint is int else hint
+    base, mark = typing.get_args(hint)
+    return mark if isinstance(mark, Scalar | OneOf) else base
+
+
+def encode(record: Any, identifier: bytes, size_prefixed: bool = True) -> bytes:
+    """A FlatBuffer with `record` as its root table."""
     builder = flatbuffers.Builder(1 << 16)
-    builder.FinishSizePrefixed(_encode_table(builder, record), file_identifier=identifier)
+    root = _encode_table(builder, record)
+    if size_prefixed:
+        builder.FinishSizePrefixed(root, file_identifier=identifier)
+    else:
+        builder.Finish(root, file_identifier=identifier)
     return bytes(builder.Output())
 
 
 def _encode_table(builder: flatbuffers.Builder, record: Any) -> int:
     fields = fields_of(type(record))
-    values = [
-        getattr(record, name) if kind is int else _encode_child(builder, getattr(record, name), kind, element)
-        for name, kind, element in fields
-    ]
-    builder.StartObject(len(fields))
-    for slot, ((_, kind, _), value) in enumerate(zip(fields, values, strict=True)):
-        if kind is int:
-            builder.PrependInt64Slot(slot, value, 0)
-        else:
-            builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+    values = []
+    for field in fields:
+        value = getattr(record, field.name)
+        inline = isinstance(field.kind, Scalar) or value is None
+        kind = type(value) if isinstance(field.kind, OneOf) else field.kind
+        values.append(value if inline else _encode_child(builder, value, kind, field.element))
+    builder.StartObject(fields[-1].slot + 1 if fields else 0)
+    for field, value in zip(fields, values, strict=True):
+        if isinstance(field.kind, Scalar):
+            getattr(builder, f"Prepend{field.kind.builder_name}Slot")(field.slot, value, field.default)
+        elif value is not None:
+            if isinstance(field.kind, OneOf):
+                tag = field.kind.members.index(type(getattr(record, field.name))) + 1
+                builder.PrependUint8Slot(field.slot - 1, tag, 0)
+            builder.PrependUOffsetTRelativeSlot(field.slot, value, 0)
     return builder.EndObject()
 
 
@@ -72,10 +130,13 @@ def _encode_child(builder: flatbuffers.Builder, value: Any, kind: Any, element: 
         return builder.CreateString(value)
     if kind is bytes:
         return builder.CreateByteVector(value)
+    if kind is memoryview:
+        return _encode_inline(builder, value, 1)
     if kind is not tuple:
         return _encode_table(builder, value)
-    if element is int:
-        return _encode_inline(builder, struct.pack(f"<{len(value)}q", *value), 8)
+    if isinstance(element, Scalar):
+        form = element.form
+        return _encode_inline(builder, b"".join(map(form.pack, value)), form.size)
     if hasattr(element, "STRUCT"):
         form = element.STRUCT
         return _encode_inline(builder, b"".join(form.pack(*v.to_struct()) for v in value), form.size)
@@ -86,7 +147,7 @@ def _encode_child(builder: flatbuffers.Builder, value: Any, kind: Any, element: 
     return builder.EndVector()
 
 
-def _encode_inline(builder: flatbuffers.Builder, data: bytes, element_size: int) -> int:
+def _encode_inline(builder: flatbuffers.Builder, data: bytes | memoryview, element_size: int) -> int:
     """A vector of 8-byte aligned elements, copied at once as Builder.CreateByteVector does for single bytes."""
     builder.StartVector(element_size, len(data) // element_size, 8)
     end = builder.Head()
@@ -100,16 +161,16 @@ def table_size(buffer: memoryview) -> int:
     return _SIZE_PREFIX + _UINT32.unpack_from(buffer)[0]
 
 
-def decode(buffer: memoryview, record: type[Record], identifier: bytes) -> Record:
-    """Read the size-prefixed FlatBuffer that fills `buffer`. Fields beyond those of `record` are ignored.
+def decode(buffer: memoryview, record: type[Record], identifier: bytes, size_prefixed: bool = True) -> Record:
+    """Read the FlatBuffer that fills `buffer`. Fields beyond those of `record` are ignored.
 
     Raises MalformedFileError naming the field and the byte where it breaks the format.
     """
-    if bytes(buffer[_IDENTIFIER]) != identifier:
-        raise MalformedFileError(
-            f"no {identifier.decode()} FlatBuffer: its identifier is {bytes(buffer[_IDENTIFIER])!r}"
-        )
-    return _Reader(buffer).table(_SIZE_PREFIX, record, "root")
+    root = _SIZE_PREFIX if size_prefixed else 0
+    found = bytes(buffer[root + 4 : root + 8])
+    if found != identifier:
+        raise MalformedFileError(f"no {identifier.decode()} FlatBuffer: its identifier is {found!r}")
+    return _Reader(buffer).table(root, record, "root")
 
 
 class _Reader:
@@ -126,32 +187,47 @@ class _Reader:
         size = self.unpack(_INT16, vtable + 2, path)
         self.check(vtable, vtable_size, f"{path} (vtable)")
         self.check(position, size, path)
-        values = []
-        for slot, (name, kind, element) in enumerate(fields_of(record)):
+        self.spend(4, position, path)
+
+        def stored(slot: int, width: int, field_path: str) -> int | None:
             entry = 4 + 2 * slot
             offset = self.unpack(_INT16, vtable + entry, path) if entry + 2 <= vtable_size else 0
-            field_path = f"{path}.{name}"
-            if offset + (8 if kind is int else 4) > size:
+            if offset + width > size:
                 raise MalformedFileError(f"{field_path} lies outside of its table at byte {position}")
-            if offset:
-                values.append(self.value(position + offset, kind, element, field_path))
-            elif kind is int:
-                values.append(0)
+            return position + offset if offset else None
+
+        values = []
+        for field in fields_of(record):
+            field_path = f"{path}.{field.name}"
+            kind = field.kind
+            where = stored(field.slot, kind.form.size if isinstance(kind, Scalar) else 4, field_path)
+            if isinstance(kind, OneOf):
+                tag_at = stored(field.slot - 1, 1, field_path)
+                tag = self.buffer[tag_at] if tag_at is not None else 0
+                if tag > len(kind.members):
+                    raise MalformedFileError(f"{field_path} at byte {tag_at} has the unknown type {tag}")
+                kind = kind.members[tag - 1] if tag else None
+            if where is not None and kind is not None:
+                values.append(self.value(where, kind, field.element, field_path))
+            elif field.default is not dataclasses.MISSING:
+                values.append(field.default)
             else:
                 raise MalformedFileError(f"{field_path} is missing from the table at byte {position}")
         return record(*values)
 
     def value(self, position: int, kind: Any, element: Any, path: str) -> Any:
-        if kind is int:
-            return self.unpack(_INT64, position, path)
+        if isinstance(kind, Scalar):
+            return self.unpack(kind.form, position, path)
         if kind is str:
             return self.string(position, path)
-        if kind is bytes:
-            return bytes(self.vector(position, 1, path)[0])
+        if kind in (bytes, memoryview):
+            data = self.vector(position, 1, path)[0]
+            return bytes(data) if kind is bytes else data
         if kind is not tuple:
             return self.table(position, kind, path)
-        if element is int:
-            return tuple(value for (value,) in _INT64.iter_unpack(self.vector(position, 8, path)[0]))
+        if isinstance(element, Scalar):
+            data = self.vector(position, element.form.size, path)[0]
+            return tuple(value for (value,) in element.form.iter_unpack(data))
         if hasattr(element, "STRUCT"):
             rows = element.STRUCT.iter_unpack(self.vector(position, element.STRUCT.size, path)[0])
             return tuple(self.convert(element.from_struct, row, path) for row in rows)
@@ -169,10 +245,15 @@ class _Reader:
         start = self.follow(reference, path)
         size = self.unpack(_UINT32, start, path) * element_size
         self.check(start + 4, size, path)
+        self.spend(size, start, path)
+        return self.buffer[start + 4 : start + 4 + size], start + 4
+
+    def spend(self, size: int, position: int, path: str) -> None:
         self.budget -= size
         if self.budget < 0:
-            raise MalformedFileError(f"{path} at byte {start} overlaps others: more elements than the table has bytes")
-        return self.buffer[start + 4 : start + 4 + size], start + 4
+            raise MalformedFileError(
+                f"{path} at byte {position} overlaps others: there is more to read than bytes"
+            )
 
     def follow(self, reference: int, path: str) -> int:
         return reference + self.unpack(_UINT32, reference, path)
