@@ -18,9 +18,9 @@ Rules that keep legalisations short:
   `op.output(i).shape` is only what the file declared, and is checked against the result by the importer.
 - uint8 tensors are seen as int8: quantised ones with their zero point lowered by 128 and constant data shifted, so no
   legalisation handles uint8 (`tensor.unsigned` tells, for CAST). The importer rescales at the model's boundary.
-- A missing or wrong operand, option or quantisation field of a damaged file raises MalformedFileError in the view.
-  Constraints that TOSA operations verify themselves need no check here: the importer turns their VerifyException into
-  MalformedFileError naming the operator.
+- A missing or wrong operand, option or quantisation field of a damaged file raises a FieldError, which is a
+  MalformedFileError, in the view. Constraints that TOSA operations verify themselves need no check here: the importer
+  turns their VerifyException into a FieldError of the operator.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
-from ...runtime.errors import MalformedFileError
 from ..registry import Array, Registry, TosaBuilder
+from .errors import FieldError
 from .model import Operator, Tensor
 
 __all__ = ["Context", "Operator", "Tensor", "legalize"]
@@ -53,7 +53,7 @@ class Context(TosaBuilder):
         """The TOSA value of `tensor`: what its producer returned, the function argument, or its constant data."""
         if tensor.index not in self._values:
             if tensor.data is None:
-                raise MalformedFileError(f"{tensor.path}: tensor '{tensor.name}' is used before it is produced")
+                raise FieldError(tensor.path, f"tensor '{tensor.name}' is used before it is produced")
             return self.constant(tensor.data, TensorType(tensor.element_type, tensor.data.shape))
         return self._values[tensor.index]
 

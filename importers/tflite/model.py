@@ -5,17 +5,31 @@ They hold nothing that has not been checked by `verifier.py` and `reader.py`.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from flatbuffers.table import Table
+from xdsl.dialects.builtin import NoneAttr
 from xdsl.ir import Attribute
 
-from ...runtime.errors import MalformedFileError
+from .errors import FieldError
 
 Array = np.ndarray[Any, Any]
-OptionsT = TypeVar("OptionsT")
+
+# A FlatBuffer table without fields: a vtable of 4 bytes, then the table, which points 4 bytes back to it.
+_EMPTY_TABLE = Table(struct.pack("<HHi", 4, 4, 4), 4)
+
+
+class OptionsTable(Protocol):
+    """What the table classes of the `tflite` package have in common."""
+
+    def Init(self, buf: Any, pos: int) -> None: ...
+
+
+OptionsT = TypeVar("OptionsT", bound=OptionsTable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,11 @@ class Tensor:
     shape: tuple[int, ...]
     """As declared; -1 where `shape_signature` leaves a dimension open. See `Context.shape_of` for the real one."""
 
+    type_name: str
+    """The schema's name in TensorType, such as FLOAT32."""
+
     element_type: Attribute
-    """The MLIR type of one element: f32, i8, i32... uint8 tensors have i8, see `unsigned`."""
+    """The MLIR type of one element: f32, i8, i32... uint8 and int4 have i8; NoneAttr where TOSA has no such type."""
 
     quantization: Quantization | None
     """None where the tensor is not quantised. Of uint8 tensors, the zero point of their int8 form."""
@@ -57,10 +74,18 @@ class Tensor:
     data: Array | None
     """The elements of a constant: a read-only view of the mapped file in the declared shape; None if computed."""
 
-    unsigned: bool = False
-    """The file declares uint8: values here are `uint8 - 128` in int8."""
-
     is_variable: bool = False
+    """It keeps its value from one inference to the next."""
+
+    @property
+    def unsigned(self) -> bool:
+        """The file declares uint8: values here are `uint8 - 128` in int8."""
+        return self.type_name == "UINT8"
+
+    @property
+    def representable(self) -> bool:
+        """TOSA has a type for it, and it is an ordinary value: not a variable, string, resource..."""
+        return not self.is_variable and not isinstance(self.element_type, NoneAttr)
 
     @property
     def scale(self) -> float:
@@ -74,7 +99,7 @@ class Tensor:
 
     def _per_tensor(self) -> Quantization:
         if self.quantization is None or self.quantization.per_channel:
-            raise MalformedFileError(f"{self.path}.quantization: tensor '{self.name}' needs exactly one scale")
+            raise FieldError(f"{self.path}.quantization", f"tensor '{self.name}' needs exactly one scale")
         return self.quantization
 
 
@@ -97,13 +122,14 @@ class Operator:
     options_type: str | None
     """The name of the options table that the file carries, such as `Conv2DOptions`."""
 
-    make_options: Callable[[type[Any]], Any] = field(repr=False)
+    options_table: Table | None = field(repr=False)
+    """Where those options are stored; see `options`."""
 
     def input(self, position: int) -> Tensor:
         """The operand at `position`, which must be there."""
         tensor = self.optional_input(position)
         if tensor is None:
-            raise MalformedFileError(f"{self.path}.inputs[{position}]: {self.name} lacks this operand")
+            raise FieldError(f"{self.path}.inputs", f"{self.name} lacks operand {position}")
         return tensor
 
     def optional_input(self, position: int) -> Tensor | None:
@@ -113,17 +139,54 @@ class Operator:
     def output(self, position: int = 0) -> Tensor:
         """The result at `position`, which must be there."""
         if position >= len(self.outputs):
-            raise MalformedFileError(f"{self.path}.outputs[{position}]: {self.name} lacks this result")
+            raise FieldError(f"{self.path}.outputs", f"{self.name} lacks result {position}")
         return self.outputs[position]
 
     def options(self, table: type[OptionsT]) -> OptionsT:
         """The options as the `tflite` package's table class, such as `op.options(tflite.Conv2DOptions).StrideH()`.
 
         A file may leave out options whose fields all have their default: then an empty table is returned.
-        Raises MalformedFileError where the file carries another table than this operator has.
+        Raises FieldError where the file carries another table than this operator has.
         """
         if self.options_type not in (None, table.__name__):
-            raise MalformedFileError(
-                f"{self.path}.builtin_options_type: {self.name} carries {self.options_type}, not {table.__name__}"
-            )
-        return self.make_options(table)
+            problem = f"{self.name} carries {self.options_type}, not {table.__name__}"
+            raise FieldError(f"{self.path}.builtin_options", problem)
+        options = table()
+        stored = _EMPTY_TABLE if self.options_table is None else self.options_table
+        options.Init(stored.Bytes, stored.Pos)
+        return options
+
+
+@dataclass(frozen=True, slots=True)
+class Subgraph:
+    """A function: operators in execution order between input and output tensors."""
+
+    index: int
+    name: str
+    path: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A named entry point. Its `input_names` and `output_names` go with the subgraph's inputs and outputs, in order."""
+
+    name: str
+    subgraph: Subgraph
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A verified model."""
+
+    source: str
+    """The path of the file, for messages."""
+
+    subgraphs: tuple[Subgraph, ...]
+    signatures: tuple[Signature, ...]
+    locate: Callable[[str], int | None] = field(repr=False)
+    """The byte position of a field, from its path (see `Verifier.locate`)."""
