@@ -1,0 +1,135 @@
+"""Load a compiled program and run it.
+
+with load("model.module") as program:
+    outputs = program.run([image])                         # list in model order
+    outputs = program.run({"image": image})                # dict by name
+    loss = program.signatures["train"](x=x, y=y)["loss"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy.typing as npt
+
+from .artifact import Artifact, Signature, TensorInfo
+from .device import DeviceSpec, open_device, parse_devices
+from .errors import ArgumentError
+from .executor import SignatureExecutor
+from .verify import verify
+
+Array = npt.NDArray[Any]
+
+_DEFAULT_SIGNATURES = ("main", "serving_default")
+
+
+def load(source: str | Path | Artifact, threads: int | None = None, devices: str | None = None) -> Program:
+    """Make an artifact, or the file that holds one, ready to run.
+
+    devices: such as "cpu:2"; those it was compiled for when not given.
+    threads: threads per CPU device; overrides what `devices` says. By default one per available processor.
+
+    Raises MalformedFileError for a damaged file, DeviceError where this machine cannot run it, ArgumentError, OSError.
+    """
+    if isinstance(source, Artifact):
+        artifact = source
+        verify(artifact)
+    else:
+        artifact = Artifact.load(source)
+    spec, *others = parse_devices(devices or artifact.metadata.get("devices", "cpu"))
+    if others:
+        raise ArgumentError(f"a program runs on one device; {1 + len(others)} were named: {devices}")
+    if threads is not None and threads < 1:
+        raise ArgumentError(f"{threads} is no number of threads")
+    return Program(artifact, DeviceSpec(spec.kind, threads or spec.threads))
+
+
+class Function:
+    """One signature of a program. Call it with arrays by name, or `run` a list or dict of them."""
+
+    def __init__(self, executor: SignatureExecutor) -> None:
+        self.executor = executor
+
+    @property
+    def signature(self) -> Signature:
+        return self.executor.signature
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        return self.executor.signature.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        return self.executor.signature.outputs
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        return self.executor.run_named(inputs)
+
+    @overload
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]: ...
+    @overload
+    def run(self, inputs: Sequence[Any]) -> list[Array]: ...
+    def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[str, Array] | list[Array]:
+        """Run once; the outputs come as the inputs do. Raises ArgumentError for wrong names, shapes or dtypes.
+
+        Arrays are used in place when they are dense and 64-byte aligned and copied otherwise; outputs are new arrays.
+        """
+        if isinstance(inputs, Mapping):
+            return self.executor.run_named(inputs)
+        return self.executor.run(inputs)
+
+
+class Program:
+    """A loaded program. Safe to use from several threads at once; calls of one program take turns.
+
+    signatures: its functions by name. `run`, `inputs` and `outputs` are those of the default one: "main",
+    "serving_default" or the only one.
+    """
+
+    def __init__(self, artifact: Artifact, device: DeviceSpec) -> None:
+        self.artifact = artifact
+        self.executable = open_device(device).load(artifact)
+        self.signatures: Mapping[str, Function] = {
+            signature.name: Function(SignatureExecutor(self.executable, signature)) for signature in artifact.signatures
+        }
+        preferred = [name for name in (*_DEFAULT_SIGNATURES, *self.signatures) if name in self.signatures]
+        stands_out = preferred[0] in _DEFAULT_SIGNATURES or len(preferred) == 1
+        self._main = self.signatures[preferred[0]] if stands_out else None
+
+    @property
+    def main(self) -> Function:
+        """The default signature. Raises ArgumentError where none stands out."""
+        if self._main is None:
+            raise ArgumentError(f"name one of the program's signatures: {', '.join(self.signatures)}")
+        return self._main
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        return self.main.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        return self.main.outputs
+
+    @overload
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]: ...
+    @overload
+    def run(self, inputs: Sequence[Any]) -> list[Array]: ...
+    def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[str, Array] | list[Array]:
+        """`Function.run` of the default signature."""
+        return self.main.run(inputs)
+
+    def close(self) -> None:
+        """Stop the threads and free the memory, once calls under way are done. Later calls raise DeviceError."""
+        self.executable.close()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
