@@ -1,0 +1,99 @@
+"""Structured control flow: cond_if, while_loop and their yield (TOSA 1.0, extension EXT-CONTROLFLOW)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xdsl.dialects.builtin import TensorType, i1
+from xdsl.ir import Attribute, Region, SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, region_def, traits_def, var_operand_def, var_result_def
+from xdsl.traits import IsTerminator
+
+from .base import TosaOp
+from .types import compatible, element_of
+
+
+@irdl_op_definition
+class YieldOp(TosaOp):
+    """Ends a region of control flow; its operands are the results of the region."""
+
+    name = "tosa.yield"
+    traits = traits_def(IsTerminator())
+
+    inputs = var_operand_def()
+
+    def infer(self) -> Sequence[Attribute]:
+        return []
+
+
+class ControlFlowOp(TosaOp):
+    """Takes explicit result types and its regions as `regions`."""
+
+    def __init__(
+        self, *arguments: Any, result_types: Sequence[Attribute], regions: Sequence[Region], **named: Any
+    ) -> None:
+        super().__init__(*arguments, result_types=[list(result_types)], regions=regions, **named)
+
+    def infer(self) -> Sequence[Attribute]:
+        return [result.type for result in self.results]
+
+    def check_types(self, what: str, expected: Sequence[Attribute], actual: Sequence[Attribute]) -> None:
+        if len(expected) != len(actual) or not all(map(compatible, expected, actual)):
+            self.fail(f"{what} are {', '.join(map(str, actual))}, expected {', '.join(map(str, expected))}")
+
+    def yielded(self, region: Region) -> Sequence[SSAValue]:
+        terminator = region.block.last_op
+        if not isinstance(terminator, YieldOp):
+            self.fail("each region must end with tosa.yield")
+        return terminator.inputs
+
+
+@irdl_op_definition
+class CondIfOp(ControlFlowOp):
+    """Runs `then_graph` if `condition` holds, else `else_graph`; both yield the results.
+
+    The regions take `input_list` as block arguments, or have none and use the values around them.
+    """
+
+    name = "tosa.cond_if"
+
+    condition = operand_def(TensorType)
+    input_list = var_operand_def()
+    output_list = var_result_def()
+    then_graph = region_def("single_block")
+    else_graph = region_def("single_block")
+
+    def verify_(self) -> None:
+        if element_of(self.condition) != i1:
+            self.fail(f"condition must be a tensor of i1, got {self.condition.type}")
+        results = [result.type for result in self.results]
+        for region, name in ((self.then_graph, "then_graph"), (self.else_graph, "else_graph")):
+            if region.block.args:
+                inputs = [value.type for value in self.input_list]
+                self.check_types(f"arguments of {name}", inputs, [argument.type for argument in region.block.args])
+            self.check_types(f"values yielded by {name}", results, [value.type for value in self.yielded(region)])
+
+
+@irdl_op_definition
+class WhileLoopOp(ControlFlowOp):
+    """Repeats `body_graph` on its own results while `cond_graph` yields true; the operands are the first arguments."""
+
+    name = "tosa.while_loop"
+
+    input_list = var_operand_def()
+    output_list = var_result_def()
+    cond_graph = region_def("single_block")
+    body_graph = region_def("single_block")
+
+    def verify_(self) -> None:
+        inputs = [value.type for value in self.input_list]
+        for region, name in ((self.cond_graph, "cond_graph"), (self.body_graph, "body_graph")):
+            self.check_types(f"arguments of {name}", inputs, [argument.type for argument in region.block.args])
+        self.check_types(
+            "values yielded by body_graph", inputs, [value.type for value in self.yielded(self.body_graph)]
+        )
+        self.check_types("results", inputs, [result.type for result in self.results])
+        condition = self.yielded(self.cond_graph)
+        if len(condition) != 1 or element_of(condition[0]) != i1:
+            self.fail("cond_graph must yield one tensor of i1")

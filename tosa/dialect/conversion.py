@@ -1,0 +1,91 @@
+"""Type conversion: cast and rescale (TOSA 1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xdsl.dialects.builtin import DYNAMIC_INDEX, BoolAttr, IntegerType, TensorType, i8, i16, i32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
+from xdsl.traits import Pure
+
+from .attributes import RoundingModeAttr
+from .base import TosaOp
+from .types import element_of, ranked, shape_of
+
+
+class ConversionOp(TosaOp):
+    """The result has the shape of the input and a free element type, which construction takes as `element_type`."""
+
+    traits = traits_def(Pure())
+
+    def __init__(
+        self,
+        input: SSAValue | Operation,
+        *arguments: Any,
+        element_type: Attribute | None = None,
+        result_types: Sequence[Attribute] | None = None,
+        **named: Any,
+    ) -> None:
+        if result_types is None:
+            if element_type is None:
+                raise TypeError(f"{self.name} needs element_type")
+            result_types = [TensorType(element_type, shape_of(SSAValue.get(input)))]
+        super().__init__(input, *arguments, result_types=result_types, **named)
+
+    def infer(self) -> Sequence[Attribute]:
+        return [TensorType(element_of(self.results[0]), shape_of(self.operands[0]))]
+
+
+@irdl_op_definition
+class CastOp(ConversionOp):
+    """Converts values: float to integer rounds to nearest even and saturates, integer to narrower integer wraps."""
+
+    name = "tosa.cast"
+
+    input = operand_def(TensorType)
+    output = result_def(TensorType)
+
+    def __init__(self, input: SSAValue | Operation, element_type: Attribute | None = None, **named: Any) -> None:
+        super().__init__(input, element_type=element_type, **named)
+
+
+@irdl_op_definition
+class RescaleOp(ConversionOp):
+    """(input - input_zp) * multiplier / 2**shift + output_zp, rounded and saturated: exact integer arithmetic.
+
+    `multiplier` (i32 if `scale32`, else i16) and `shift` (i8) have one element, or one per channel (last dimension)
+    where `per_channel` holds. `input_unsigned` and `output_unsigned` read and write the signless bits as unsigned.
+    """
+
+    name = "tosa.rescale"
+
+    input = operand_def(TensorType)
+    multiplier = operand_def(TensorType)
+    shift = operand_def(TensorType)
+    input_zp = operand_def(TensorType)
+    output_zp = operand_def(TensorType)
+    scale32 = prop_def(BoolAttr)
+    rounding_mode = prop_def(RoundingModeAttr)
+    per_channel = prop_def(BoolAttr)
+    input_unsigned = prop_def(BoolAttr)
+    output_unsigned = prop_def(BoolAttr)
+    output = result_def(TensorType)
+
+    def infer(self) -> Sequence[Attribute]:
+        source, target = element_of(self.input), element_of(self.output)
+        if not isinstance(source, IntegerType) or not isinstance(target, IntegerType):
+            self.fail(f"converts integers, got {self.input.type} and {self.output.type}")
+        scale = i32 if self.plain("scale32") else i16
+        if element_of(self.multiplier) != scale or element_of(self.shift) != i8:
+            self.fail(f"multiplier must be {scale} and shift i8, got {self.multiplier.type}, {self.shift.type}")
+        if element_of(self.input_zp) != source or element_of(self.output_zp) != target:
+            self.fail(f"zero points must be {source} and {target}, got {self.input_zp.type}, {self.output_zp.type}")
+        shape = shape_of(self.input)
+        channels = shape[-1] if self.plain("per_channel") and shape else 1
+        for value, name in ((self.multiplier, "multiplier"), (self.shift, "shift")):
+            (extent,) = ranked(value, 1, name)
+            if DYNAMIC_INDEX not in (extent, channels) and extent != channels:
+                self.fail(f"{name} must have {channels} elements, got {value.type}")
+        return super().infer()

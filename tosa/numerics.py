@@ -1,0 +1,90 @@
+"""Scalar arithmetic of the TOSA 1.0 specification on numpy arrays: for operators and for kernels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.dialects.builtin import IntegerType
+from xdsl.ir import Attribute
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+def integer_limits(type: Attribute, unsigned: bool = False) -> tuple[int, int]:
+    """The least and greatest value of an integer type of any width."""
+    assert isinstance(type, IntegerType)
+    width = type.width.data
+    return (0, (1 << width) - 1) if unsigned else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+
+
+def saturate(values: Array, type: Attribute, unsigned: bool = False) -> Array:
+    """`values` limited to the range of `type`; the dtype stays."""
+    return np.clip(values, *integer_limits(type, unsigned))
+
+
+def clamp(values: Array, low: float, high: float, ignore_nan: bool = False) -> Array:
+    """min(max(values, low), high); a NaN stays, or becomes `low` where NaN is ignored."""
+    lower, upper = values.dtype.type(low), values.dtype.type(high)
+    if ignore_nan:
+        return np.fmin(np.fmax(values, lower), upper)
+    return np.minimum(np.maximum(values, lower), upper)
+
+
+def sigmoid(values: Array) -> Array:
+    """1 / (1 + exp(-x)), by the branch whose exponential cannot overflow."""
+    decay = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1 / (1 + decay), decay / (1 + decay)).astype(values.dtype)
+
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def erf(values: Array) -> Array:
+    """The error function, in f64 through the C library and rounded once."""
+    return _erf(values.astype(np.float64)).astype(np.float64).astype(values.dtype)
+
+
+def count_leading_zeros(values: Array) -> Array:
+    """Leading zero bits of i32 values; 32 for 0."""
+    # frexp of a positive integer gives the position of its top bit; u32 is exact in f64.
+    _, exponent = np.frexp(values.view(np.uint32).astype(np.float64))
+    return (32 - exponent).astype(np.int32)
+
+
+def truncating_divide(dividend: Array, divisor: Array) -> Array:
+    """Integer division rounding towards zero."""
+    quotient = np.floor_divide(dividend, divisor)
+    inexact = quotient * divisor != dividend
+    return quotient + (inexact & (quotient < 0)).astype(quotient.dtype)
+
+
+def table_lookup(values: Array, table: Array) -> Array:
+    """TOSA 1.0: a 256-entry table for i8; for i16 a 513-entry one, interpolated with 7 fraction bits to i32."""
+    if values.dtype == np.int8:
+        return table[values.astype(np.int32) + 128]
+    wide = values.astype(np.int32)
+    index, fraction = (wide >> 7) + 256, wide & 0x7F
+    base = table[index].astype(np.int32)
+    slope = table[index + 1].astype(np.int32) - base
+    return (base << 7) + slope * fraction
+
+
+def apply_scale_32(values: Array, multiplier: Array, shift: Array, double_round: bool) -> Array:
+    """TOSA 1.0: round(values * multiplier / 2**shift) for i32 values, 2 <= shift <= 62; int64 in and out.
+
+    `double_round` adds or subtracts 2**30 by the sign of the value where shift > 31: the two roundings of gemmlowp.
+    """
+    values, multiplier, shift = (operand.astype(np.int64) for operand in (values, multiplier, shift))
+    rounding = np.int64(1) << (shift - 1)
+    if double_round:
+        half = np.int64(1 << 30)
+        rounding = rounding + np.where(shift > 31, np.where(values >= 0, half, -half), 0)
+    return (values * multiplier + rounding) >> shift
+
+
+def apply_scale_16(values: Array, multiplier: Array, shift: Array) -> Array:
+    """TOSA 1.0: the same for i48 values and a 16-bit multiplier; the product fits in 63 bits."""
+    values, multiplier, shift = (operand.astype(np.int64) for operand in (values, multiplier, shift))
+    return (values * multiplier + (np.int64(1) << (shift - 1))) >> shift
