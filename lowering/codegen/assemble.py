@@ -27,6 +27,7 @@ def assemble(text: str, target: Target) -> bytes:
 def _target_machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+    llvm.initialize_native_asmparser()  # For the system calls of the entry points, which are inline assembly.
     # The small code model and position independence make every reference within the image relative to the
     # instruction pointer, which is what `image.link` resolves.
     return llvm.Target.from_triple(triple).create_target_machine(
