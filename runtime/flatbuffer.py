@@ -1,8 +1,8 @@
 """Dataclasses to and from FlatBuffers, with every offset and length of a read buffer checked before use.
 
 A dataclass is a table whose slots are its fields in order. Fields are scalars (`int`, which is int64, or one of the
-narrower types below), `str`, `bytes` ([ubyte]), `Blob` ([ubyte] aligned to 8, read without a copy), another dataclass (a
-table), a `OneOf` (a union, which takes two slots), or a tuple of any length of scalars, `str`, tables or structs. A
+narrower types below), `str`, `bytes` ([ubyte]), `Blob` ([ubyte] aligned to 8, read without a copy), another dataclass
+(a table), a `OneOf` (a union, which takes two slots), or a tuple of any length of scalars, `str`, tables or structs. A
 struct is a dataclass that names its inline form in `STRUCT`, a struct.Struct, and converts with `to_struct()` and
 `from_struct(*values)`. A field that has a default may be absent from a file.
 
