@@ -1,0 +1,102 @@
+"""One step of a contraction along k: how a left broadcast and a right vector are multiplied into an accumulator.
+
+The left side is read element by element (`panel` is the type it is read as) and broadcast, the right side comes in
+vectors of [lanes, k0] elements from its tiles. Which instruction does it is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from xdsl.ir import Attribute
+
+from ..target import Target
+from .conversions import float_cast
+from .emit import Function
+from .types import BF16, F32, I8, I16, I32, Value, bits_of, is_float, memory_type, vector_type
+
+
+@dataclass(frozen=True)
+class Product:
+    """accumulator[lane] += sum over k0 of left[k] * right[lane, k], in the arithmetic of the accumulator's type.
+
+    `panel` and `right` are the element types of the two sides in memory, `accumulator` that of the sums. With
+    `instruction` one hardware instruction does all of k0; without one the k0 steps follow one another.
+    """
+
+    target: Target
+    panel: str
+    right: str
+    accumulator: str
+    k0: int
+    lanes: int
+    instruction: str | None = None
+
+    @property
+    def sums(self) -> str:
+        """The vector type of one accumulator register."""
+        return vector_type(self.accumulator, self.lanes)
+
+    @property
+    def panel_step(self) -> int:
+        """Bytes of the left side that one step consumes."""
+        return self.k0 * bits_of(self.panel) // 8
+
+    @property
+    def right_step(self) -> int:
+        """Bytes of the right side that one vector of one step consumes."""
+        return self.lanes * self.k0 * bits_of(self.right) // 8
+
+    def load_left(self, f: Function, pointer: Value) -> list[Value]:
+        """The broadcast operands of one step: one, or k0 of them where no instruction takes all."""
+        if self.instruction is None:
+            step = bits_of(self.panel) // 8
+            scalars = [f.load(self.panel, f.gep(pointer, i * step)) for i in range(self.k0)]
+            return [f.splat(scalar, self.lanes) for scalar in scalars]
+        group = f.load(I32, pointer, align=1)
+        return [f.bitcast(f.splat(group, self.lanes), vector_type(self.panel, self.lanes * self.k0))]
+
+    def load_right(self, f: Function, pointer: Value) -> list[Value]:
+        """The vector operands of one step, matching `load_left`."""
+        vector = f.load(vector_type(self.right, self.lanes * self.k0), pointer)
+        wide = widen(f, self.target, vector, self.panel)
+        if self.instruction is not None or self.k0 == 1:
+            return [wide]
+        return [f.shuffle(wide, None, range(i, self.lanes * self.k0, self.k0)) for i in range(self.k0)]
+
+    def accumulate(self, f: Function, sums: Value, left: list[Value], right: list[Value]) -> Value:
+        for a, b in zip(left, right, strict=True):
+            if self.instruction == "pmaddwd":
+                sums = f.add(sums, f.instruction("pmaddwd", a, b))
+            elif self.instruction is not None:
+                sums = f.instruction(self.instruction, sums, a, b)
+            elif is_float(self.accumulator):
+                sums = f.fma(a, b, sums)
+            else:
+                sums = f.add(sums, f.mul(a, b))
+        return sums
+
+
+def select_product(
+    target: Target, lhs: Attribute, rhs: Attribute, result: Attribute, n0: int, k0: int, lhs_offset: int
+) -> Product:
+    """The fastest exact way `target` has of multiplying these types out of tiles of [n0, k0]."""
+    left, right, accumulator = memory_type(lhs), memory_type(rhs), memory_type(result)
+    lanes = gcd(n0, target.vector_bits // bits_of(accumulator))
+    if lanes * bits_of(accumulator) >= 128:
+        if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 4, 128) and target.vnni:
+            return Product(target, I8, I8, I32, k0, lanes, "vpdpbusd")
+        if (left, right, accumulator, k0) == (I8, I8, I32, 2):
+            return Product(target, I16, I8, I32, k0, lanes, "pmaddwd")
+        if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.bf16:
+            return Product(target, BF16, BF16, F32, k0, lanes, "vdpbf16ps")
+    # Everything else multiplies in the accumulator's own type.
+    return Product(target, accumulator, right, accumulator, k0, lanes)
+
+
+def widen(f: Function, target: Target, value: Value, element: str) -> Value:
+    """Every lane exactly as an `element`, which can represent all values of the source type."""
+    if is_float(value.type):
+        return float_cast(f, target, value, element)
+    return f.cast("sitofp" if is_float(element) else "sext", value, element)

@@ -1,0 +1,196 @@
+"""The loops around the micro-kernel: blocks of rows, panels of columns, blocks of k, and their share per thread.
+
+Why these loops, in bytes and flops. A register tile reads its right panel [steps, n0, k0] once per m0 rows: from L1 or
+L2 that is one vector per m0 multiply-adds, which the cache delivers. So a block of rows visits all panels in turn and
+each panel serves every row tile of the block while it is in L2. The whole right side is read once per block: at
+least 64 rows (fewer only if there are no more) make that 1/32 byte per flop for f32, 8 GB/s at 270 GFLOP/s, which even
+memory can give. The block's own rows, 512 KiB at most beyond those 64, stay in the rest of L2.
+
+A unit of work is one block of rows times one panel; a thread takes a contiguous range of units, so that it prepares
+a block of rows once and sweeps it over its panels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from .arithmetic import i64
+from .emit import Function
+from .microkernel import Microkernel
+from .types import I64, Value
+
+_BLOCK_BYTES = 512 * 1024
+_FEWEST_ROWS, _MOST_ROWS = 64, 128
+_K_BLOCK_STEPS = 1024
+"""Beyond this many steps a panel is swept in parts, so that a part (128 KiB of f32 at n0 = 32) stays in L2."""
+_RESIDENT_BYTES = 256 * 1024
+"""A right side of this size stays in L2 whatever the order, so that blocks may be as small as balance asks."""
+_UNITS = 32
+"""Units that keep threads within a few percent of each other."""
+
+
+class LeftSide(Protocol):
+    """Where the rows of the left side come from."""
+
+    @property
+    def prepares(self) -> bool:
+        """Whether `block` copies rows to scratch (then it is called once per block), or only points at them."""
+        ...
+
+    def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
+        """The address of row `first` of `batch`, `rows` of which can be read at the micro-kernel's strides."""
+        ...
+
+
+Finish = Callable[[Function, Value, Value, Value, Value, Value], None]
+"""finish(f, sums, batch, row, skip, panel): rows [row + skip, row + m0) of panel `panel` are final in the tile `sums`."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """result[batches, m, n] in tiles of `kernel`, `steps` steps of k each, with `panels` right panels per batch.
+
+    `row_pitch` is the distance in bytes between rows of a block as `LeftSide` gives it (for tiled rows that of a tile
+    divided by m0). `right_is_batched` tells whether each batch has panels of its own.
+    """
+
+    kernel: Microkernel
+    batches: int
+    m: int
+    panels: int
+    steps: int
+    row_pitch: int
+    right_is_batched: bool
+
+    @cached_property
+    def tiles(self) -> int:
+        """Row tiles of one batch; the last one overlaps its neighbour where m0 does not divide m."""
+        return -(-self.m // self.kernel.m0)
+
+    @cached_property
+    def tiles_per_block(self) -> int:
+        rows = min(max(_BLOCK_BYTES // max(self.row_pitch, 1), _FEWEST_ROWS), _MOST_ROWS)
+        blocks = -(-self.tiles // max(1, rows // self.kernel.m0))
+        if self.panels * self._panel_bytes <= _RESIDENT_BYTES:
+            blocks = max(blocks, min(self.tiles, -(-_UNITS // (self.batches * self.panels))))
+        return -(-self.tiles // blocks)
+
+    @cached_property
+    def blocks(self) -> int:
+        return -(-self.tiles // self.tiles_per_block)
+
+    @property
+    def block_rows(self) -> int:
+        return min(self.tiles_per_block * self.kernel.m0, self.m)
+
+    @cached_property
+    def k_blocks(self) -> int:
+        """Equal parts that k is swept in."""
+        fewest = -(-self.steps // _K_BLOCK_STEPS)
+        return next((parts for parts in range(fewest, 2 * fewest) if self.steps % parts == 0), 1)
+
+    @property
+    def sums_bytes(self) -> int:
+        """Bytes of scratch, at its start, for the tiles in progress: one, or a block of them when k is blocked."""
+        return self.kernel.tile_bytes * (self.tiles_per_block if self.k_blocks > 1 else 1)
+
+    def scratch_bytes(self, left: LeftSide) -> int:
+        """Bytes of scratch that one thread needs."""
+        return self._prepared_offset + (self.block_rows * self.row_pitch if left.prepares else 0)
+
+    @property
+    def _prepared_offset(self) -> int:
+        return -(-self.sums_bytes // 64) * 64
+
+    @property
+    def _panel_bytes(self) -> int:
+        return self.steps * self.kernel.panel_step_bytes
+
+    def emit(
+        self, f: Function, left: LeftSide, right: Value, scratch: Value, thread: Value, threads: Value, finish: Finish
+    ) -> None:
+        """Emits thread `thread`'s share. `scratch` holds `sums_bytes`, then what `left` keeps there."""
+        units = i64(self.batches * self.blocks * self.panels)
+        first = f.udiv(f.mul(thread, units), threads)
+        last = f.udiv(f.mul(f.add(thread, i64(1)), units), threads)
+        prepared = f.gep(scratch, self._prepared_offset)
+        with f.loop(first, last, carried=[i64(-1)]) as unit:
+            panel = f.urem(unit.index, i64(self.panels))
+            block_of_all = f.udiv(unit.index, i64(self.panels))
+            batch, block = f.udiv(block_of_all, i64(self.blocks)), f.urem(block_of_all, i64(self.blocks))
+            if self.batches == 1:
+                batch, block = i64(0), block_of_all
+            nominal, start, rows, tiles = self._block(f, block)
+            if left.prepares:
+                with f.if_(f.icmp("ne", block_of_all, unit.values[0])):
+                    left.block(f, prepared, batch, start, rows)
+                rows_address = prepared
+            else:
+                rows_address = left.block(f, prepared, batch, start, rows)
+            which = f.add(f.mul(batch, i64(self.panels)), panel) if self.right_is_batched else panel
+            right_address = f.gep(right, f.mul(which, i64(self._panel_bytes)))
+
+            def finish_tile(sums: Value, row: Value, skip: Value, batch: Value = batch, panel: Value = panel) -> None:
+                finish(f, sums, batch, row, skip, panel)
+
+            self._block_times_panel(f, rows_address, right_address, scratch, nominal, start, tiles, finish_tile)
+            unit.yield_(block_of_all)
+
+    def _block(self, f: Function, block: Value) -> tuple[Value, Value, Value, Value]:
+        """(row its first tile would start at, row it starts at so as not to pass the end, rows, tiles) of a block."""
+        m0 = self.kernel.m0
+        nominal = f.mul(block, i64(self.tiles_per_block * m0))
+        start = nominal if self.m % m0 == 0 else f.min(nominal, i64(self.m - m0))
+        if self.tiles % self.tiles_per_block == 0:
+            tiles = i64(self.tiles_per_block)
+        else:
+            tiles = f.min(
+                i64(self.tiles_per_block), f.sub(i64(self.tiles), f.mul(block, i64(self.tiles_per_block)))
+            )
+        if self.m % (self.tiles_per_block * m0) == 0:
+            rows = i64(self.block_rows)
+        else:
+            rows = f.min(i64(self.block_rows), f.sub(i64(self.m), start))
+        return nominal, start, rows, tiles
+
+    def _block_times_panel(
+        self,
+        f: Function,
+        left: Value,
+        right: Value,
+        scratch: Value,
+        nominal: Value,
+        start: Value,
+        tiles: Value,
+        finish: Callable[[Value, Value, Value], None],
+    ) -> None:
+        kernel, parts = self.kernel, self.k_blocks
+        steps = self.steps // parts
+        if parts > 1:
+            _clear(f, kernel, scratch, self.sums_bytes)
+        with f.loop(0, parts) as part:
+            left_part = f.gep(left, f.mul(part.index, i64(steps * kernel.step_stride)))
+            right_part = f.gep(right, f.mul(part.index, i64(steps * kernel.panel_step_bytes)))
+            with f.loop(0, tiles) as tile:
+                wanted = f.add(nominal, f.mul(tile.index, i64(kernel.m0)))
+                row, skip = wanted, i64(0)
+                if self.m % kernel.m0:
+                    row = f.min(wanted, i64(self.m - kernel.m0))
+                    skip = f.sub(wanted, row)
+                offset = f.mul(f.sub(row, start), i64(self.row_pitch))
+                sums = f.gep(scratch, f.mul(tile.index, i64(kernel.tile_bytes))) if parts > 1 else scratch
+                kernel.emit(f, f.gep(left_part, offset), right_part, sums, steps, accumulate=parts > 1)
+                if parts > 1:
+                    with f.if_(f.icmp("eq", part.index, i64(parts - 1))):
+                        finish(sums, row, skip)
+                else:
+                    finish(sums, row, skip)
+
+
+def _clear(f: Function, kernel: Microkernel, sums: Value, size: int) -> None:
+    step = kernel.vector_bytes
+    with f.loop(0, size, step) as loop:
+        f.store(f.zero(kernel.product.sums), f.gep(sums, loop.index), step)
