@@ -1,0 +1,6 @@
+"""TOSA: the dialect, its text and FlatBuffer forms, its numpy meaning, and its simplification."""
+
+from __future__ import annotations
+
+from .io import read as read
+from .io import write as write

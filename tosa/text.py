@@ -1,0 +1,205 @@
+"""MLIR text: generic form with `dense_resource` blobs is written; generic and custom forms are read.
+
+The generic form is the only text that MLIR 22, IREE and tosa-opt all accept: their custom syntaxes of TOSA differ. The
+blobs stand in one section at the end of the file, which is cut off before the parser sees the text and put back after
+the printer is done, so that 100 MB of weights cost little more than their hexadecimal conversion.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import Builtin, DenseIntOrFPElementsAttr, ModuleOp, TensorType
+from xdsl.dialects.func import Func
+from xdsl.ir import Attribute, Dialect, Operation
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import ParseError
+
+from ..runtime.errors import MalformedFileError
+from .dialect import Tosa, TosaOp
+from .elements import ElementsAttr, numpy_dtype
+from .literals import (
+    INLINE_BYTES,
+    array_from_blob,
+    array_from_hex,
+    blob_bytes,
+    dense_literal,
+    has_blob_form,
+    static_shape,
+)
+from .verify import verify
+
+_SECTION_BEGIN = "{-#"
+_ENTRY = re.compile(r'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
+
+
+def _lazy(module: str, attribute: str) -> Any:
+    def load() -> Dialect:
+        return getattr(__import__(f"xdsl.dialects.{module}", fromlist=[attribute]), attribute)
+
+    return load
+
+
+def default_context() -> Context:
+    """Knows TOSA and, loaded only when a text uses them, the dialects of hand-written linear algebra programs."""
+    context = Context()
+    for dialect in (Builtin, Func, Tosa):
+        context.load_dialect(dialect)
+    for name, attribute in (
+        ("arith", "Arith"),
+        ("linalg", "Linalg"),
+        ("math", "Math"),
+        ("scf", "Scf"),
+        ("tensor", "Tensor"),
+    ):
+        context.register_dialect(name, _lazy(name, attribute))
+    return context
+
+
+def parse(text: str, name: str = "<text>", context: Context | None = None) -> ModuleOp:
+    """The verified module that `text` holds. Raises MalformedFileError with line and column."""
+    body, resources = _split_resources(text, name)
+    parser = _Parser(context or default_context(), body, name, resources)
+    try:
+        module = parser.parse_module()
+    except ParseError as error:
+        where = error.span.get_location()
+        reason = next((line.strip() for line in error.msg.splitlines() if line.strip()), "syntax error")
+        raise MalformedFileError(f"{name}:{where.line}:{where.col}: {reason}") from error
+    except Exception as error:  # xDSL reports some malformed attributes as ValueError, KeyError or a failed assertion
+        raise MalformedFileError(f"{name}: not valid MLIR: {str(error).strip() or type(error).__name__}") from error
+    _convert_literals(module, name)
+    verify(module, name)
+    return module
+
+
+def print_module(module: Operation) -> str:
+    """The generic form of `module`, its large constants as blobs at the end."""
+    stream = StringIO()
+    printer = _Printer(stream)
+    printer.print_op(module)
+    stream.write("\n")
+    if printer.blobs:
+        stream.write("\n{-#\n  dialect_resources: {\n    builtin: {\n")
+        separator = ""
+        for elements, key in printer.blobs.items():
+            stream.write(f'{separator}      {key}: "0x')
+            stream.write(blob_bytes(elements.array).hex())
+            separator = '",\n'
+        stream.write('"\n    }\n  }\n#-}\n')
+    return stream.getvalue()
+
+
+class _Printer(Printer):
+    """Prints constants as MLIR literals and remembers which became blobs."""
+
+    def __init__(self, stream: StringIO) -> None:
+        super().__init__(stream, print_generic_format=True)
+        self.blobs: dict[ElementsAttr, str] = {}
+        self._keys: dict[int, str] = {}
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        if not isinstance(attribute, ElementsAttr):
+            super().print_attribute(attribute)
+            return
+        if attribute.array.nbytes <= INLINE_BYTES or not has_blob_form(attribute.type.get_element_type()):
+            self.print_string(f"dense<{dense_literal(attribute.array, attribute.type)}> : ")
+        else:
+            # Identity, not equality: comparing contents here would hash every weight.
+            identity = id(attribute.storage)
+            if identity not in self._keys:
+                self._keys[identity] = f"constant_{len(self._keys)}"
+                self.blobs[attribute] = self._keys[identity]
+            self.print_string(f"dense_resource<{self._keys[identity]}> : ")
+        self.print_attribute(attribute.type)
+
+
+class _Parser(Parser):
+    """Reads hexadecimal literals and resources straight into arrays."""
+
+    def __init__(self, context: Context, text: str, name: str, resources: dict[str, bytes]) -> None:
+        super().__init__(context, text, name)
+        self._resources = resources
+
+    def _parse_builtin_dense_attr(self) -> Any:
+        begin = self.pos
+        self.parse_punctuation("<")
+        literal = self.parse_optional_str_literal()
+        if literal is None:
+            self._resume_from(begin)
+            return super()._parse_builtin_dense_attr()
+        self.parse_punctuation(">")
+        self.parse_punctuation(":")
+        type = self.parse_type()
+        if not isinstance(type, TensorType) or not literal.startswith("0x"):
+            self.raise_error("expected a hexadecimal literal of a tensor", begin, self.pos)
+        return self._elements(begin, lambda: array_from_hex(_from_hex(literal, 2, len(literal)), type), type)
+
+    def _parse_builtin_dense_resource_attr(self) -> Any:
+        begin = self.pos
+        with self.in_angle_brackets():
+            key = self.parse_identifier_or_str_literal()
+        self.parse_punctuation(":")
+        type = self.parse_type()
+        blob = self._resources.get(key)
+        if blob is None:
+            self.raise_error(f"resource '{key}' is not in the file", begin, self.pos)
+        if not isinstance(type, TensorType):
+            self.raise_error("expected a tensor type", begin, self.pos)
+        return self._elements(begin, lambda: array_from_blob(blob, type), type)
+
+    def _elements(self, begin: int, make: Any, type: TensorType) -> ElementsAttr:
+        try:
+            return ElementsAttr.from_array(make(), type)
+        except (ValueError, TypeError) as error:
+            self.raise_error(str(error), begin, self.pos)
+
+
+def _from_hex(text: str, begin: int, end: int) -> bytes:
+    return binascii.unhexlify(text[begin:end])
+
+
+def _split_resources(text: str, name: str) -> tuple[str, dict[str, bytes]]:
+    """The text before the resource section, and the blobs of the section by key."""
+    begin = text.rfind(_SECTION_BEGIN)
+    if begin < 0:
+        return text, {}
+    resources: dict[str, bytes] = {}
+    position = begin
+    while entry := _ENTRY.search(text, position):
+        position = text.find('"', entry.end())
+        key = entry[1].strip('"')
+        if position < 0:
+            raise MalformedFileError(f"{name}: resource '{key}' ends before its closing quote")
+        try:
+            resources[key] = _from_hex(text, entry.end(), position)
+        except ValueError as error:
+            raise MalformedFileError(f"{name}: resource '{key}' is not hexadecimal: {error}") from error
+    if text.find("#-}", position) < 0:
+        raise MalformedFileError(f"{name}: the resource section lacks its end '#-}}'")
+    return text[:begin], resources
+
+
+def _convert_literals(module: ModuleOp, name: str) -> None:
+    """Constants of TOSA operators that were written in decimals become arrays too."""
+    for operation in module.walk():
+        if not isinstance(operation, TosaOp):
+            continue
+        for key, value in operation.properties.items():
+            if isinstance(value, DenseIntOrFPElementsAttr):
+                type = value.type
+                if not isinstance(type, TensorType):
+                    raise MalformedFileError(f"{name}: {operation.name}: {key} must be a tensor, got {type}")
+                operation.properties[key] = elements_from_dense(value, type)
+
+
+def elements_from_dense(value: DenseIntOrFPElementsAttr, type: TensorType) -> ElementsAttr:
+    """The array form of xDSL's own constant attribute, which packs elements as numpy does (i1 in a byte, i48 in 8)."""
+    dtype = numpy_dtype(type.get_element_type())
+    return ElementsAttr.from_array(np.frombuffer(value.data.data, dtype).reshape(static_shape(type)), type)

@@ -1,0 +1,31 @@
+"""Verification of whole modules with one-line errors that say which operation of which function is wrong."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
+from xdsl.traits import SymbolOpInterface
+from xdsl.utils.exceptions import DiagnosticException, VerifyException
+
+from ..runtime.errors import MalformedFileError
+
+
+def verify(module: ModuleOp, name: str) -> None:
+    """Raise MalformedFileError for the first operation of `module` that does not verify."""
+    for index, operation in enumerate(module.walk()):
+        try:
+            operation.verify(verify_nested_ops=False)
+        except (VerifyException, DiagnosticException) as error:
+            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "does not verify")
+            prefix = "" if reason.startswith(operation.name) else f"{operation.name}: "
+            raise MalformedFileError(f"{name}: operation {index}{_function(operation)}: {prefix}{reason}") from error
+
+
+def _function(operation: Operation) -> str:
+    parent = operation
+    while parent is not None:
+        symbol = parent.get_trait(SymbolOpInterface)
+        if symbol is not None and (label := symbol.get_sym_attr_name(parent)) is not None:
+            return f" in @{label.data}"
+        parent = parent.parent_op()
+    return ""
