@@ -185,7 +185,7 @@ def _read_section(data: memoryview, section: Section, slack: int, name: str) -> 
     for index, (got, digest) in enumerate(zip(_digests(content), expected, strict=True)):
         if got != digest:
             raise MalformedFileError(
-                f"the {name} is damaged: the hash of the mebibyte from byte {begin + index * _CHUNK} does not match"
+                f"the mebibyte of the {name} from byte {begin + index * _CHUNK} is damaged: its hash does not match"
             )
     return content
 

@@ -251,9 +251,7 @@ class _Reader:
     def spend(self, size: int, position: int, path: str) -> None:
         self.budget -= size
         if self.budget < 0:
-            raise MalformedFileError(
-                f"{path} at byte {position} overlaps others: there is more to read than bytes"
-            )
+            raise MalformedFileError(f"{path} at byte {position} overlaps others: there is more to read than bytes")
 
     def follow(self, reference: int, path: str) -> int:
         return reference + self.unpack(_UINT32, reference, path)

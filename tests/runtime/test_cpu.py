@@ -1,0 +1,99 @@
+"""The CPU device: which image it takes, and what it says when it can take none."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from pathlib import Path
+
+import pytest
+from tosaic.runtime import cpu_features, load
+from tosaic.runtime.artifact import Image
+from tosaic.runtime.devices.cpu import choose_image
+from tosaic.runtime.devices.memory import Memory
+from tosaic.runtime.errors import DeviceError
+
+from . import native
+
+
+def image(target: str, *features: str) -> Image:
+    return Image(target, features, b"", {})
+
+
+def test_the_first_image_that_fits_is_taken() -> None:
+    images = [image("v4", "x86_64", "avx512f"), image("v3", "x86_64", "avx2"), image("v2", "x86_64")]
+    assert choose_image(images, frozenset({"x86_64", "avx2", "avx512f"})).target == "v4"
+    assert choose_image(images, frozenset({"x86_64", "avx2"})).target == "v3"
+    assert choose_image(images, frozenset({"x86_64"})).target == "v2"
+
+
+def test_a_cpu_that_fits_no_image_is_told_what_it_lacks() -> None:
+    images = [image("v4", "x86_64", "avx512f", "avx2"), image("arm", "aarch64")]
+    with pytest.raises(DeviceError, match=r"cannot run the artifact: v4 needs avx512f; arm needs aarch64"):
+        choose_image(images, frozenset({"x86_64", "avx2"}))
+    with pytest.raises(DeviceError, match="holds no machine code"):
+        choose_image([], frozenset())
+
+
+def test_an_artifact_for_a_missing_isa_is_refused_before_its_code_is_mapped() -> None:
+    artifact = native.artifact()
+    foreign = dataclasses.replace(artifact.images[0], target="future", features=("x86_64", "avx4096"))
+    with pytest.raises(DeviceError, match="future needs avx4096"):
+        load(dataclasses.replace(artifact, images=(foreign,)))
+
+
+def test_more_memory_than_there_is_is_a_device_error() -> None:
+    artifact = native.artifact()
+    huge = dataclasses.replace(artifact.signatures[0], arena_bytes=1 << 47)
+    with pytest.raises(DeviceError, match="cannot allocate"):
+        load(dataclasses.replace(artifact, signatures=(huge, artifact.signatures[1])))
+
+
+def test_memory_is_zero_and_closes() -> None:
+    memory = Memory(5000)
+    assert memory.address % 4096 == 0 and bytes(memory.mapping[:5000]) == bytes(5000)
+    memory.close()
+    assert memory.mapping.closed
+
+
+@pytest.fixture
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc/cpuinfo of the test's own, uncached before and after."""
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr(cpu_features, "_CPUINFO", path)
+    for function in (cpu_features.host_features, cpu_features.host_name, cpu_features._cpuinfo):
+        monkeypatch.setattr(cpu_features, function.__name__, function.__wrapped__)
+    return path
+
+
+def test_features_have_llvms_names(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    entry = (
+        "processor : 0\nmodel name\t: Some CPU @ 3 GHz: fast\nflags\t\t: fpu pni abm sse4_1 avx2 avx512_vnni avx_vnni\n"
+    )
+    cpuinfo.write_text(entry + "\nprocessor : 1\nflags : bmi1\n")
+    expected = {"x86_64", "fpu", "sse3", "lzcnt", "sse4.1", "avx2", "avx512vnni", "avxvnni"}
+    assert cpu_features.host_features() == expected
+    assert cpu_features.host_name() == "Some CPU @ 3 GHz: fast"
+
+
+def test_arm_features_too(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    cpuinfo.write_text("processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd atomics asimdhp asimddp i8mm bf16\n\n")
+    expected = {"aarch64", "fp", "neon", "lse", "fullfp16", "dotprod", "i8mm", "bf16"}
+    assert cpu_features.host_features() == expected
+
+
+def test_without_cpuinfo_only_the_machine_is_known(cpuinfo: Path) -> None:
+    assert cpu_features.host_features() == {platform.machine()}
+
+
+def test_this_machine_has_what_llvm_says_it_has() -> None:
+    """The two ways to detect features agree on everything code generation can ask for."""
+    llvm = pytest.importorskip("llvmlite.binding")
+    by_llvm = {name for name, has in llvm.get_host_cpu_features().items() if has}
+    if platform.machine() != "x86_64":
+        pytest.skip("compared on x86-64 only")
+    of_interest = {"sse4.2", "avx", "avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe", "avx512f", "avx512bw"}
+    of_interest |= {"avx512vl", "avx512dq", "avx512cd", "avx512vnni", "avx512bf16", "avxvnni", "popcnt", "cx16", "sse3"}
+    assert cpu_features.host_features() & of_interest == by_llvm & of_interest
