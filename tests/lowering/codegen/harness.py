@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from tosaic.lowering.codegen.assemble import assemble
 from tosaic.lowering.codegen.image import link
-from tosaic.lowering.target import Target, known_targets, resolve_target
+from tosaic.lowering.target import Target, resolve_target
 
 Array = np.ndarray[Any, Any]
 PAGE = mmap.PAGESIZE
@@ -81,9 +80,9 @@ class Code:
 
 @cache
 def targets() -> list[Target]:
-    """Every known target whose code this CPU can execute, the host first."""
-    host = {feature for feature, has in llvm.get_host_cpu_features().items() if has} | {"x86_64"}
-    return [target for name in known_targets() if host.issuperset((target := resolve_target(name)).features)]
+    """This machine and every psABI level that it can execute."""
+    levels = [resolve_target(name) for name in ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4")]
+    return [level for level in levels if set(levels[0].features).issuperset(level.features)]
 
 
 def run_kernel(

@@ -1,0 +1,200 @@
+"""Tensors in memory and how a linalg operation's loops walk them through its indexing maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import Attribute
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
+
+from .arithmetic import i64
+from .emit import Function
+from .types import I1, I8, Value, bits_of, byte_size, memory_type, register_type, vector_type
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A dense row-major buffer, or (with `fill`) a tensor whose every element is that scalar."""
+
+    pointer: Value
+    shape: tuple[int, ...]
+    element: Attribute
+    fill: Value | None = None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Elements between neighbours along each dimension."""
+        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * byte_size(self.element)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Which element of `tensor` the iteration with the given loop indices touches.
+
+    It is `offset` + the sum of index[d] * strides[d] + the sum of value * stride over `quasi`, the subscripts that
+    are not linear (they contain mod, floordiv or ceildiv). All strides count elements.
+    """
+
+    tensor: Tensor
+    strides: tuple[int, ...]
+    offset: int
+    quasi: tuple[tuple[AffineExpr, int], ...] = ()
+
+    @staticmethod
+    def of(tensor: Tensor, map: AffineMap) -> Access:
+        strides, offset, quasi = [0] * map.num_dims, 0, []
+        for expression, stride in zip(map.results, tensor.strides, strict=True):
+            linear = _linear(expression, map.num_dims)
+            if linear is None:
+                quasi.append((expression, stride))
+                continue
+            coefficients, constant = linear
+            strides = [total + stride * c for total, c in zip(strides, coefficients, strict=True)]
+            offset += stride * constant
+        return Access(tensor, tuple(strides), offset, tuple(quasi))
+
+    def varies_irregularly(self, dim: int) -> bool:
+        """Whether steps along loop `dim` are not all of the same stride."""
+        return any(dim in expression.used_dims() for expression, _ in self.quasi)
+
+    def element(self, f: Function, indices: Sequence[Value]) -> Value:
+        """The linear element index (i64)."""
+        position = i64(self.offset)
+        for index, stride in zip(indices, self.strides, strict=True):
+            if stride:
+                position = f.add(position, f.mul(index, i64(stride)))
+        for expression, stride in self.quasi:
+            position = f.add(position, f.mul(evaluate(f, expression, indices), i64(stride)))
+        return position
+
+    def pointer(self, f: Function, indices: Sequence[Value]) -> Value:
+        return f.element_pointer(self.tensor.pointer, memory_type(self.tensor.element), self.element(f, indices))
+
+    def load(
+        self, f: Function, indices: Sequence[Value], lane_dim: int | None, lanes: int, mask: Value | None = None
+    ) -> Value:
+        """The elements for `lanes` iterations from `indices` along `lane_dim`; a scalar where all lanes share one."""
+        if self.tensor.fill is not None:
+            return self.tensor.fill
+        stride = 0 if lane_dim is None else self.strides[lane_dim]
+        irregular = lane_dim is not None and self.varies_irregularly(lane_dim)
+        element = memory_type(self.tensor.element)
+        if lanes == 1 or (stride == 0 and not irregular):
+            return to_register(f, f.load(element, self.pointer(f, indices)), self.tensor.element)
+        type = vector_type(element, lanes)
+        if stride == 1 and not irregular:
+            pointer = self.pointer(f, indices)
+            loaded = f.load(type, pointer) if mask is None else f.masked_load(type, pointer, mask)
+            return to_register(f, loaded, self.tensor.element)
+        return to_register(f, self._load_lanes(f, indices, lane_dim, lanes, mask), self.tensor.element)
+
+    def _load_lanes(
+        self, f: Function, indices: Sequence[Value], lane_dim: int | None, lanes: int, mask: Value | None
+    ) -> Value:
+        """Lane by lane; lanes outside the mask read the element of the first."""
+        assert lane_dim is not None
+        element = memory_type(self.tensor.element)
+        result = f.undefined(vector_type(element, lanes))
+        for lane in range(lanes):
+            index = f.add(indices[lane_dim], i64(lane))
+            if mask is not None and lane:
+                index = f.select(f.extract(mask, lane), index, indices[lane_dim])
+            moved = [*indices[:lane_dim], index, *indices[lane_dim + 1 :]]
+            result = f.insert(result, f.load(element, self.pointer(f, moved)), lane)
+        return result
+
+    def store(
+        self,
+        f: Function,
+        value: Value,
+        indices: Sequence[Value],
+        lane_dim: int | None,
+        lanes: int,
+        mask: Value | None = None,
+    ) -> None:
+        """Writes `lanes` iterations' results; they must be contiguous along `lane_dim`."""
+        if lanes > 1:
+            assert lane_dim is not None
+            assert self.strides[lane_dim] == 1, "results are vectorised along their contiguous dimension"
+            value = value if value.type.startswith("<") else f.splat(value, lanes)
+        value = _to_memory(f, value, self.tensor.element)
+        pointer = self.pointer(f, indices)
+        if mask is None:
+            f.store(value, pointer)
+        else:
+            f.masked_store(value, pointer, mask)
+
+
+def to_register(f: Function, value: Value, element: Attribute) -> Value:
+    if register_type(element) != I1:
+        return value
+    return f.icmp("ne", value, f.zero(value.type))
+
+
+def _to_memory(f: Function, value: Value, element: Attribute) -> Value:
+    return f.cast("zext", value, I8) if register_type(element) == I1 else value
+
+
+def _linear(expression: AffineExpr, dims: int) -> tuple[list[int], int] | None:
+    """(coefficient of each dimension, constant), None where the expression is not linear."""
+    match expression:
+        case AffineDimExpr():
+            return [int(d == expression.position) for d in range(dims)], 0
+        case AffineConstantExpr():
+            return [0] * dims, expression.value
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Add):
+            left, right = _linear(expression.lhs, dims), _linear(expression.rhs, dims)
+            if left is None or right is None:
+                return None
+            return [a + b for a, b in zip(left[0], right[0], strict=True)], left[1] + right[1]
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mul):
+            left, right = _linear(expression.lhs, dims), _linear(expression.rhs, dims)
+            if left is None or right is None:
+                return None
+            if any(left[0]):
+                left, right = right, left
+            if any(left[0]):
+                return None
+            return [left[1] * c for c in right[0]], left[1] * right[1]
+        case _:
+            return None
+
+
+def evaluate(f: Function, expression: AffineExpr, indices: Sequence[Value]) -> Value:
+    """The value of an affine expression; its dimensions are never negative, so division truncates as it floors."""
+    match expression:
+        case AffineDimExpr():
+            return indices[expression.position]
+        case AffineConstantExpr():
+            return i64(expression.value)
+        case AffineBinaryOpExpr():
+            left, right = evaluate(f, expression.lhs, indices), evaluate(f, expression.rhs, indices)
+            match expression.kind:
+                case AffineBinaryOpKind.Add:
+                    return f.add(left, right)
+                case AffineBinaryOpKind.Mul:
+                    return f.mul(left, right)
+                case AffineBinaryOpKind.Mod:
+                    return f.urem(left, right)
+                case AffineBinaryOpKind.FloorDiv:
+                    return f.udiv(left, right)
+                case AffineBinaryOpKind.CeilDiv:
+                    return f.udiv(f.add(left, f.sub(right, i64(1))), right)
+    raise TypeError(f"indexing maps with symbols are not generated: {expression}")
+
+
+def element_bits(tensor: Tensor) -> int:
+    return bits_of(memory_type(tensor.element))

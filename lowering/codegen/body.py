@@ -1,0 +1,282 @@
+"""Bodies of `linalg.generic` as scalar or vector code: one rule per operation of arith, math, tensor and linalg.
+
+A body runs for `lanes` consecutive iterations of one loop at once. Values that are the same in all lanes stay scalar
+until they meet one that is not; an index that counts with the lanes is kept as its first value (a ramp), so that what
+it addresses is one vector load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdsl.dialects import arith, linalg, tensor
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType
+from xdsl.ir import Block, Operation, SSAValue
+
+from ...runtime.errors import UnsupportedError
+from ..dialects.scalar import ApplyScaleOp
+from ..target import Target
+from . import integer, lookup
+from .access import Tensor, to_register
+from .conversions import float_cast, float_to_integer
+from .emit import Function
+from .operations import F32_ONLY, FLOAT, INTEGER
+from .types import BF16, F16, F32, I64, Value, bits_of, element_of, lanes_of, register_type
+
+
+@dataclass
+class Scope:
+    """What a body may refer to besides its arguments.
+
+    `indices` are the loops' indices, of the first lane where they differ; the lanes run along loop `lane_dim`.
+    `tensors` are those that `tensor.extract` may read; under `mask`, lanes outside of it must not touch memory.
+    """
+
+    f: Function
+    target: Target
+    lanes: int = 1
+    indices: Sequence[Value] = ()
+    lane_dim: int | None = None
+    tensors: Mapping[SSAValue, Tensor] = field(default_factory=dict)
+    mask: Value | None = None
+
+
+def emit_body(scope: Scope, block: Block, arguments: Sequence[Value]) -> list[Value]:
+    """The values that `block` yields; a result that is the same in all lanes may be a scalar.
+
+    `arguments` are one Value per block argument, scalars or vectors of `scope.lanes`. Raises UnsupportedError for an
+    operation without a rule.
+    """
+    body = _Body(scope, dict(zip(block.args, arguments, strict=True)))
+    terminator = block.last_op
+    assert terminator is not None
+    for operation in block.ops:
+        if operation is not terminator:
+            body.run(operation)
+    return [body.get(operand) for operand in terminator.operands]
+
+
+class _Body:
+    def __init__(self, scope: Scope, values: dict[SSAValue, Value]) -> None:
+        self.scope = scope
+        self.f = scope.f
+        self.values = values
+        self.ramps: dict[SSAValue, Value] = {}
+
+    def run(self, operation: Operation) -> None:
+        rule = _RULES.get(type(operation))
+        if rule is None:
+            raise UnsupportedError("no code can be generated", [f"{operation.name} in the body of a linalg.generic"])
+        result = rule(self, operation)
+        if result is not None:
+            self.values[operation.results[0]] = result
+
+    def get(self, value: SSAValue) -> Value:
+        """The lanes of `value`, or the scalar they share."""
+        known = self.values.get(value)
+        if known is None and value in self.ramps:
+            known = self.values[value] = lookup.index_vector(self.f, self.ramps[value], self.scope.lanes)
+        if known is None and isinstance(value.owner, arith.ConstantOp):  # defined around the body
+            known = self.values[value] = constant(self.f, value.owner)
+        if known is None:
+            raise UnsupportedError(
+                "no code can be generated", [f"{value} is neither computed in the body nor constant"]
+            )
+        return known
+
+    def operands(self, operation: Operation) -> list[Value]:
+        """The operands, brought to the same number of lanes."""
+        values = [self.get(operand) for operand in operation.operands]
+        lanes = max(lanes_of(value.type) for value in values)
+        return [self.f.splat(value, lanes) if lanes_of(value.type) != lanes else value for value in values]
+
+
+Rule = Callable[[_Body, Any], Value | None]
+_RULES: dict[type[Operation], Rule] = {}
+
+
+def _rule(*operations: type[Operation]) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(operations, rule))
+        return rule
+
+    return register
+
+
+def constant(f: Function, operation: arith.ConstantOp) -> Value:
+    """An arith.constant as a literal."""
+    value, type = operation.value, register_type(operation.result.type)
+    if isinstance(value, IntegerAttr):
+        return f.const(type, value.value.data)
+    if isinstance(value, FloatAttr):
+        return f.const(type, value.value.data)
+    raise UnsupportedError("no code can be generated", [f"constant {value} in the body of a linalg.generic"])
+
+
+@_rule(*FLOAT)
+def _float_arithmetic(body: _Body, operation: Operation) -> Value:
+    """f16 and bf16 are computed in f32: rounding twice is exact for + - * / sqrt, as 24 >= 2 * 11 + 2 bits."""
+    values = body.operands(operation)
+    element = element_of(values[0].type)
+    if isinstance(operation, F32_ONLY) and bits_of(element) > 32:
+        raise UnsupportedError("no code can be generated", [f"{operation.name} of f64"])
+    result = FLOAT[type(operation)](body.f, *(_as_f32(body, value) for value in values))
+    return float_cast(body.f, body.scope.target, result, element)
+
+
+@_rule(*INTEGER)
+def _integer_arithmetic(body: _Body, operation: Operation) -> Value:
+    return INTEGER[type(operation)](body.f, *body.operands(operation))
+
+
+@_rule(arith.AddiOp, arith.SubiOp)
+def _add_to_ramp(body: _Body, operation: Operation) -> Value | None:
+    """Moving a ramp by what all lanes share leaves a ramp."""
+    left, right = operation.operands
+    adds = isinstance(operation, arith.AddiOp)
+    if adds and right in body.ramps:
+        left, right = right, left
+    shared = right not in body.ramps and not body.get(right).type.startswith("<")
+    if left not in body.ramps or not shared:
+        return _integer_arithmetic(body, operation)
+    base, offset = body.ramps[left], body.get(right)
+    body.ramps[operation.results[0]] = body.f.add(base, offset) if adds else body.f.sub(base, offset)
+    return None
+
+
+# Comparisons and selection
+
+_INTEGER_PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
+_FLOAT_PREDICATES = (
+    *("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord"),
+    *("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"),
+)
+
+
+@_rule(arith.CmpiOp)
+def _compare_integers(body: _Body, operation: arith.CmpiOp) -> Value:
+    return body.f.icmp(_INTEGER_PREDICATES[operation.predicate.value.data], *body.operands(operation))
+
+
+@_rule(arith.CmpfOp)
+def _compare_floats(body: _Body, operation: arith.CmpfOp) -> Value:
+    a, b = (_as_f32(body, value) for value in body.operands(operation))
+    return body.f.fcmp(_FLOAT_PREDICATES[operation.predicate.value.data], a, b)
+
+
+@_rule(arith.SelectOp)
+def _select(body: _Body, operation: arith.SelectOp) -> Value:
+    return body.f.select(*body.operands(operation))
+
+
+def _as_f32(body: _Body, value: Value) -> Value:
+    """f16 and bf16 widened; other floats as they are."""
+    narrow = element_of(value.type) in (F16, BF16)
+    return float_cast(body.f, body.scope.target, value, F32) if narrow else value
+
+
+# Casts
+
+
+@_rule(arith.ExtSIOp)
+def _sign_extend(body: _Body, operation: arith.ExtSIOp) -> Value:
+    return body.f.cast("sext", body.get(operation.input), register_type(operation.result.type))
+
+
+@_rule(arith.ExtUIOp)
+def _zero_extend(body: _Body, operation: arith.ExtUIOp) -> Value:
+    return body.f.cast("zext", body.get(operation.input), register_type(operation.result.type))
+
+
+@_rule(arith.TruncIOp)
+def _truncate(body: _Body, operation: arith.TruncIOp) -> Value:
+    """To the register that holds the type; i4 and i48 stay sign-extended in theirs."""
+    element = register_type(operation.result.type)
+    value = body.f.cast("trunc", body.get(operation.input), element)
+    spare = bits_of(element) - operation.result.type.bitwidth
+    if not spare:
+        return value
+    amount = body.f.const(value.type, spare)
+    return body.f.ashr(body.f.shl(value, amount), amount)
+
+
+@_rule(arith.IndexCastOp)
+def _index_cast(body: _Body, operation: arith.IndexCastOp) -> Value | None:
+    element = register_type(operation.result.type)
+    if operation.input in body.ramps and element == I64:
+        body.ramps[operation.result] = body.ramps[operation.input]
+        return None
+    value = body.get(operation.input)
+    return body.f.cast("sext" if bits_of(value.type) < bits_of(element) else "trunc", value, element)
+
+
+@_rule(arith.ExtFOp, arith.TruncFOp)
+def _float_cast(body: _Body, operation: arith.ExtFOp | arith.TruncFOp) -> Value:
+    return float_cast(body.f, body.scope.target, body.get(operation.input), register_type(operation.result.type))
+
+
+@_rule(arith.SIToFPOp, arith.UIToFPOp)
+def _integer_to_float(body: _Body, operation: arith.SIToFPOp | arith.UIToFPOp) -> Value:
+    element = register_type(operation.result.type)
+    opcode = "sitofp" if isinstance(operation, arith.SIToFPOp) else "uitofp"
+    direct = F32 if element in (F16, BF16) else element
+    return float_cast(body.f, body.scope.target, body.f.cast(opcode, body.get(operation.input), direct), element)
+
+
+@_rule(arith.FPToSIOp, arith.FPToUIOp)
+def _float_to_integer(body: _Body, operation: arith.FPToSIOp | arith.FPToUIOp) -> Value:
+    value = _as_f32(body, body.get(operation.input))
+    signed = isinstance(operation, arith.FPToSIOp)
+    return float_to_integer(body.f, value, register_type(operation.result.type), signed=signed)
+
+
+@_rule(arith.BitcastOp)
+def _bitcast(body: _Body, operation: arith.BitcastOp) -> Value:
+    value = body.get(operation.input)
+    element = register_type(operation.result.type)
+    return body.f.cast("bitcast", value, element)
+
+
+@_rule(ApplyScaleOp)
+def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
+    return integer.apply_scale(body.f, *body.operands(operation), double_round=operation.double_round)
+
+
+@_rule(arith.ConstantOp)
+def _constant(body: _Body, operation: arith.ConstantOp) -> Value:
+    return constant(body.f, operation)
+
+
+# Indices and memory
+
+
+@_rule(linalg.ops.IndexOp)
+def _index(body: _Body, operation: linalg.ops.IndexOp) -> Value | None:
+    dim = operation.dim.value.data
+    index = body.scope.indices[dim]
+    if dim != body.scope.lane_dim or body.scope.lanes == 1:
+        return index
+    body.ramps[operation.result] = index
+    return None
+
+
+@_rule(tensor.ExtractOp)
+def _extract(body: _Body, operation: tensor.ExtractOp) -> Value:
+    scope = body.scope
+    source = scope.tensors.get(operation.tensor)
+    assert isinstance(operation.tensor.type, TensorType)
+    if source is None:
+        raise UnsupportedError("no code can be generated", [f"tensor.extract of {operation.tensor}"])
+    if source.fill is not None:
+        return source.fill
+    *leading, last = operation.indices
+    shared = all(index not in body.ramps and lanes_of(body.get(index).type) == 1 for index in leading)
+    if last in body.ramps and shared:
+        indices = [*(body.get(index) for index in leading), body.ramps[last]]
+        loaded = lookup.extract_run(scope.f, source, indices, scope.lanes, scope.mask)
+    else:
+        indices = [body.get(index) for index in operation.indices]
+        loaded = lookup.extract(scope.f, scope.target, source, indices, scope.lanes)
+    return to_register(scope.f, loaded, source.element)

@@ -1,0 +1,107 @@
+"""Arithmetic on operands alone: how each operation of arith and math on floats and on integers is emitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xdsl.dialects import arith, math
+from xdsl.ir import Operation
+
+from . import integer, math_functions
+from .emit import Function
+from .types import F32, I1, Value, element_of
+
+Emit = Callable[..., Value]
+
+
+def _maximum(f: Function, a: Value, b: Value) -> Value:
+    return _extremum(f, "ogt", a, b)
+
+
+def _minimum(f: Function, a: Value, b: Value) -> Value:
+    return _extremum(f, "olt", a, b)
+
+
+def _extremum(f: Function, predicate: str, a: Value, b: Value) -> Value:
+    """NaN if either is; which zero wins is not told. x86's min and max drop a NaN in their first operand."""
+    if not a.text.startswith(("%", "<")):
+        a, b = b, a
+    result = f.select(f.fcmp(predicate, b, a), b, a)  # a where either is NaN
+    if not b.text.startswith(("%", "<")):
+        return result
+    return f.select(f.fcmp("uno", b, b), b, result)
+
+
+def _intrinsic(name: str, *extra: tuple[str, int]) -> Emit:
+    def emit(f: Function, *values: Value) -> Value:
+        flags = [f.const(type, value) for type, value in extra]
+        return f.call_intrinsic(name, values[0].type, [*values, *flags])
+
+    return emit
+
+
+def _round_half_away(f: Function, x: Value) -> Value:
+    """Adding the float below a half, with the sign of x, keeps 0.49999997 from rounding up."""
+    below_half = f.const(x.type, float.fromhex("0x1.fffffep-2") if element_of(x.type) == F32 else 0.49999999999999994)
+    return f.call_intrinsic("llvm.trunc", x.type, [f.fadd(x, math_functions.copysign(f, below_half, x))])
+
+
+def _fused(f: Function, a: Value, b: Value, c: Value) -> Value:
+    return f.fma(a, b, c)
+
+
+FLOAT: dict[type[Operation], Emit] = {
+    arith.AddfOp: Function.fadd,
+    arith.SubfOp: Function.fsub,
+    arith.MulfOp: Function.fmul,
+    arith.DivfOp: Function.fdiv,
+    arith.NegfOp: Function.fneg,
+    arith.MaximumfOp: _maximum,
+    arith.MinimumfOp: _minimum,
+    arith.MaxnumfOp: _intrinsic("llvm.maxnum"),
+    arith.MinnumfOp: _intrinsic("llvm.minnum"),
+    math.AbsFOp: math_functions.fabs,
+    math.CopySignOp: math_functions.copysign,
+    math.CeilOp: _intrinsic("llvm.ceil"),
+    math.FloorOp: _intrinsic("llvm.floor"),
+    math.TruncOp: _intrinsic("llvm.trunc"),
+    math.RoundOp: _round_half_away,
+    math.RoundEvenOp: _intrinsic("llvm.roundeven"),
+    math.SqrtOp: _intrinsic("llvm.sqrt"),
+    math.RsqrtOp: math_functions.rsqrt,
+    math.FmaOp: _fused,
+    math.ExpOp: math_functions.exp,
+    math.LogOp: math_functions.log,
+    math.TanhOp: math_functions.tanh,
+    math.ErfOp: math_functions.erf,
+    math.SinOp: math_functions.sin,
+    math.CosOp: math_functions.cos,
+    math.PowFOp: math_functions.pow,
+}
+INTEGER: dict[type[Operation], Emit] = {
+    arith.AddiOp: Function.add,
+    arith.SubiOp: Function.sub,
+    arith.MuliOp: Function.mul,
+    arith.DivSIOp: lambda f, a, b: integer.divide(f, a, b, signed=True),
+    arith.DivUIOp: lambda f, a, b: integer.divide(f, a, b, signed=False),
+    arith.RemSIOp: lambda f, a, b: integer.remainder(f, a, b, signed=True),
+    arith.RemUIOp: lambda f, a, b: integer.remainder(f, a, b, signed=False),
+    arith.FloorDivSIOp: integer.floor_divide,
+    arith.CeilDivSIOp: integer.ceil_divide,
+    arith.MaxSIOp: _intrinsic("llvm.smax"),
+    arith.MinSIOp: _intrinsic("llvm.smin"),
+    arith.MaxUIOp: _intrinsic("llvm.umax"),
+    arith.MinUIOp: _intrinsic("llvm.umin"),
+    arith.AndIOp: Function.and_,
+    arith.OrIOp: Function.or_,
+    arith.XOrIOp: Function.xor,
+    arith.ShLIOp: Function.shl,
+    arith.ShRSIOp: Function.ashr,
+    arith.ShRUIOp: Function.lshr,
+    math.AbsIOp: _intrinsic("llvm.abs", (I1, 0)),
+    math.CountLeadingZerosOp: _intrinsic("llvm.ctlz", (I1, 0)),
+    math.CtPopOp: _intrinsic("llvm.ctpop"),
+}
+
+F32_ONLY = (math.ExpOp, math.LogOp, math.TanhOp, math.ErfOp, math.SinOp, math.CosOp, math.PowFOp)
+"""Functions without an f64 form: no model asks for one."""
