@@ -1,0 +1,123 @@
+"""What convolutions and fully connected layers share: weights of any precision, and the scale and bias of the result.
+
+Three kinds of arithmetic, told by the element types of input and weight:
+
+- float x float: the operation adds the bias itself.
+- integer x integer: a 32-bit (for 16-bit activations 48-bit) accumulator that holds the bias, then one rescale to the
+  output's step, per channel where the weights are (`kernels/kernel_util.cc`, PopulateConvolutionQuantizationParams).
+- float x integer weights (dynamic range): the weights stay integers in the file; they are cast, and their scale
+  multiplies the result. That is the exact product; LiteRT's own kernels round the activations to int8 first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects.builtin import IntegerType, TensorType, f32, i8, i16, i32
+from xdsl.ir import Attribute, SSAValue
+
+from ....tosa import dialect as tosa
+from ....tosa.elements import numpy_dtype
+from ...quantization import I48, Scale, cast, element_type_of, requantize, rescale
+from ..legalization import Context, Operator, Tensor
+from .activation import fused_activation
+from .shaping import reshape, shape_of
+
+MakeOperation = Callable[[SSAValue, SSAValue, SSAValue, SSAValue, SSAValue, Attribute], SSAValue]
+"""input, weight, bias, input_zp, weight_zp and accumulator type to the result [..., channels]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """An operator whose result channels are scaled sums of products of `input` and `weight`."""
+
+    op: Operator
+
+    activation: int
+    """What the operator's options say as `fused_activation_function`."""
+
+    input: int = 0
+    """The positions of its operands; the weights are at 1."""
+
+    bias: int = 2
+
+    rounds_once: bool = False
+    """Whether 8-bit results are rounded from the exact scale at once, as fully connected layers are."""
+
+    def emit(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
+        """The operation made by `make` on `x` and `weight`, scaled, biased and activated."""
+        if isinstance(element_type_of(x), IntegerType):
+            result = self._integer(context, x, weight, make)
+        elif isinstance(element_type_of(weight), IntegerType):
+            result = self._hybrid(context, x, weight, make)
+        else:
+            bias = self._bias(context, element_type_of(x))
+            result = make(x, weight, bias, *self._zero_points(context, x, weight), f32)
+        return fused_activation(context, result, self.activation, self.op.output())
+
+    def _zero_points(self, context: Context, x: SSAValue, weight: SSAValue) -> tuple[SSAValue, SSAValue]:
+        return (
+            context.zero_point(_zero_point(context, self.op.input(self.input)), element_type_of(x)),
+            context.zero_point(_zero_point(context, self.op.input(1)), element_type_of(weight)),
+        )
+
+    def _integer(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
+        output, weights = self.op.output(), self.op.input(1).quantization
+        if weights is None or element_type_of(weight) != i8:
+            context.unsupported(f"{element_type_of(weight)} weights with {element_type_of(x)} activations")
+        accumulator = I48 if element_type_of(x) == i16 else i32
+        zero_points = self._zero_points(context, x, weight)
+        result = make(x, weight, self._bias(context, accumulator), *zero_points, accumulator)
+        factors = (
+            np.float64(self.op.input(self.input).scale) * weights.scale.astype(np.float64) / np.float64(output.scale)
+        )
+        if (factors == factors[0]).all():
+            factors = factors[:1]
+        if self.rounds_once and accumulator == i32:
+            return rescale(context, result, Scale.nearest(factors), i8, output_zero_point=output.zero_point)
+        bias = self.op.optional_input(self.bias)
+        if accumulator == I48 and bias is not None and bias.element_type == i32:
+            # A 32-bit bias says that the kernel accumulates in 32 bits, which it also rescales with 31-bit mantissas.
+            unit = Scale(np.array([1 << 14], np.int16), np.array([14], np.int8), "SINGLE_ROUND")
+            result = rescale(context, result, unit, i32)
+        return requantize(context, result, factors, element_type_of(x), output.zero_point)
+
+    def _hybrid(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
+        quantization = self.op.input(1).quantization
+        if quantization is None:
+            context.unsupported(f"weights of type {element_type_of(weight)} without scales")
+        wide = cast(context, weight, f32)
+        if zero_point := _zero_point(context, self.op.input(1)):
+            wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))
+        zero = context.zero_point(0, f32)
+        result = make(x, wide, context.constant(np.zeros(1, np.float32)), zero, zero, f32)
+        along_channels = [1] * (len(shape_of(result)) - 1) + [-1]
+        scales = context.constant(quantization.scale.astype(np.float32).reshape(along_channels))
+        result = context.add(tosa.MulOp(result, scales, context.zero_shift()))
+        bias = self.op.optional_input(self.bias)
+        if bias is None:
+            return result
+        return context.add(tosa.AddOp(result, reshape(context, context.value(bias), along_channels)))
+
+    def _bias(self, context: Context, element_type: Attribute) -> SSAValue:
+        """The bias as a vector of `element_type`; one zero where the operator has none."""
+        dtype = numpy_dtype(element_type)
+        bias = self.op.optional_input(self.bias)
+        if bias is None:
+            return context.constant(np.zeros(1, dtype), TensorType(element_type, [1]))
+        array = context.known_data(bias)
+        if array is None:
+            return reshape(context, context.value(bias), [-1])
+        return context.constant(array.reshape(-1).astype(dtype, copy=False), TensorType(element_type, [array.size]))
+
+
+def _zero_point(context: Context, tensor: Tensor) -> int:
+    """The zero point of a tensor; weights with many scales must have the same one for all."""
+    if tensor.quantization is None:
+        return 0
+    points = tensor.quantization.zero_point
+    if (points != points[0]).any():
+        context.unsupported(f"different zero points per channel of '{tensor.name}'")
+    return int(points[0])

@@ -1,0 +1,124 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and TRANSPOSE_CONV."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import tflite
+from xdsl.dialects.builtin import DYNAMIC_INDEX
+from xdsl.ir import Attribute, SSAValue
+
+from ....tosa import dialect as tosa
+from ..legalization import Context, Operator, legalize
+from .contraction import Contraction
+from .shaping import fit_windows, reshape, shape_of
+
+
+@legalize("CONV_2D")
+def conv_2d(op: Operator, context: Context) -> SSAValue:
+    """Input [N, H, W, C], weight [OC, KH, KW, C / groups]."""
+    options = op.options(tflite.Conv2DOptions)
+    weight = context.value(op.input(1))
+    _, *kernel, group_channels = _four(context, op, weight)
+    stride = [options.StrideH(), options.StrideW()]
+    dilation = [options.DilationHFactor(), options.DilationWFactor()]
+    x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
+    groups, rest = divmod(shape_of(x)[3], group_channels)
+    if rest or groups < 1:
+        context.unsupported(f"{shape_of(x)[3]} input channels in groups of {group_channels}")
+    contraction = Contraction(op, options.FusedActivationFunction())
+
+    def make(
+        x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
+    ) -> SSAValue:
+        convolve = partial(tosa.Conv2DOp, pad=pad, stride=stride, dilation=dilation, acc_type=acc_type)
+        if groups == 1:
+            return context.add(convolve(x, weight, bias, input_zp, weight_zp))
+        results = []
+        for group in range(groups):
+            xs, weights, biases = (
+                _part(context, value, axis, group, groups) for value, axis in ((x, 3), (weight, 0), (bias, 0))
+            )
+            results.append(context.add(convolve(xs, weights, biases, input_zp, weight_zp)))
+        return context.add(tosa.ConcatOp(results, axis=3))
+
+    return contraction.emit(context, x, weight, make)
+
+
+@legalize("DEPTHWISE_CONV_2D")
+def depthwise_conv_2d(op: Operator, context: Context) -> SSAValue:
+    """Input [N, H, W, C], weight [1, KH, KW, C * M], whose channel c * M + m stems from input channel c."""
+    options = op.options(tflite.DepthwiseConv2DOptions)
+    weight = context.value(op.input(1))
+    _, *kernel, channels = _four(context, op, weight)
+    stride = [options.StrideH(), options.StrideW()]
+    dilation = [options.DilationHFactor(), options.DilationWFactor()]
+    x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
+    input_channels = shape_of(x)[3]
+    if input_channels < 1 or channels % input_channels:
+        context.unsupported(f"{channels} weight channels for {input_channels} input channels")
+    weight = reshape(context, weight, (*kernel, input_channels, channels // input_channels))
+
+    def make(
+        x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
+    ) -> SSAValue:
+        return context.add(
+            tosa.DepthwiseConv2DOp(
+                x, weight, bias, input_zp, weight_zp, pad=pad, stride=stride, dilation=dilation, acc_type=acc_type
+            )
+        )
+
+    return Contraction(op, options.FusedActivationFunction()).emit(context, x, weight, make)
+
+
+@legalize("TRANSPOSE_CONV")
+def transpose_conv(op: Operator, context: Context) -> SSAValue:
+    """Operands: output shape, weight [OC, KH, KW, IC], input [N, H, W, IC], bias.
+
+    out[y * stride - pad + ky] += in[y] * weight[ky], where the padding is what SAME or VALID gives for a convolution
+    from the output to the input (`kernels/transpose_conv.cc`); what falls outside of the output is dropped.
+    """
+    options = op.options(tflite.TransposeConvOptions)
+    sizes = context.constant_data(op.input(0)).tolist()
+    weight, x = context.value(op.input(1)), context.value(op.input(2))
+    _, *kernel, _ = _four(context, op, weight)
+    stride = [options.StrideH(), options.StrideW()]
+    out_pad: list[int] = []
+    for axis in (0, 1):
+        size, extent = sizes[1 + axis], shape_of(x)[1 + axis]
+        if extent == DYNAMIC_INDEX:
+            context.unsupported("a dynamic height or width; give shapes with --shape")
+        missing = (extent - 1) * stride[axis] + kernel[axis] - size
+        before = max(missing, 0) // 2 if options.Padding() == tflite.Padding.SAME else 0
+        out_pad += [-before, before - missing]
+
+    def make(
+        x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
+    ) -> SSAValue:
+        return context.add(
+            tosa.TransposeConv2DOp(
+                x, weight, bias, input_zp, weight_zp, out_pad=out_pad, stride=stride, acc_type=acc_type
+            )
+        )
+
+    return Contraction(op, options.FusedActivationFunction(), input=2, bias=3).emit(context, x, weight, make)
+
+
+def _four(context: Context, op: Operator, weight: SSAValue) -> tuple[int, ...]:
+    shape = shape_of(weight)
+    if len(shape) != 4 or DYNAMIC_INDEX in shape:
+        context.unsupported(f"weights of shape {shape}; four static extents are needed")
+    if len(shape_of(context.value(op.input(0)))) not in (1, 4):
+        context.unsupported(f"an input of shape {shape_of(context.value(op.input(0)))}; it must have four extents")
+    return shape
+
+
+def _part(context: Context, value: SSAValue, axis: int, index: int, parts: int) -> SSAValue:
+    """Part `index` of `parts` equal ones along `axis`; a value of one element there is shared by all."""
+    shape = list(shape_of(value))
+    if shape[axis] == 1:
+        return value
+    shape[axis] //= parts
+    start = [0] * len(shape)
+    start[axis] = index * shape[axis]
+    return context.add(tosa.SliceOp(value, context.shape(start), context.shape(shape)))

@@ -1,0 +1,157 @@
+"""SOFTMAX, LOG_SOFTMAX and L2_NORMALIZATION, along the last axis.
+
+The 8-bit SOFTMAX is LiteRT's fixed-point reference bit for bit (`kernels/internal/reference/softmax.h`):
+
+    e[i] = exp(beta * (x[i] - max x))     32 bits, a table of the 256 possible differences
+    sum  = Σ e[i] / 2^12                  so that 4096 elements do not overflow
+    y[i] = e[i] / sum                     a reciprocal by Newton's method, then one multiplication and one shift
+
+`tosa.mul` with shift 31 is gemmlowp's SaturatingRoundingDoublingHighMul, and for positive values
+`tosa.arithmetic_right_shift` with rounding is its RoundingDivideByPOT.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tflite
+from xdsl.dialects.builtin import i8, i16, i32
+from xdsl.ir import SSAValue
+
+from ....tosa import dialect as tosa
+from ...quantization import Scale, cast, element_type_of
+from ..fixed_point import INT32_MAX, Array, exp_on_negative_values
+from ..legalization import Context, Operator, legalize
+from .shaping import shape_of
+
+_DIFFERENCE_BITS = 5
+"""Integer bits of the scaled differences: exp(-32) is nothing."""
+
+_SUM_BITS = 12
+"""Integer bits of the sum."""
+
+
+@legalize("SOFTMAX")
+def softmax(op: Operator, context: Context) -> SSAValue:
+    beta = op.options(tflite.SoftmaxOptions).Beta()
+    x = context.value(op.input(0))
+    if op.input(0).quantization is not None:
+        return _softmax_int8(op, context, x, beta)
+    exp = context.add(tosa.ExpOp(_below_greatest(context, x, beta)))
+    total = context.add(tosa.ReduceSumOp(exp, axis=_last_axis(x)))
+    return context.add(tosa.MulOp(exp, context.add(tosa.ReciprocalOp(total)), context.zero_shift()))
+
+
+@legalize("LOG_SOFTMAX")
+def log_softmax(op: Operator, context: Context) -> SSAValue:
+    x = context.value(op.input(0))
+    if op.input(0).quantization is not None:
+        context.unsupported("quantised LOG_SOFTMAX; convert the model with LOG_SOFTMAX in float")
+    below = _below_greatest(context, x, 1.0)
+    total = context.add(tosa.ReduceSumOp(context.add(tosa.ExpOp(below)), axis=_last_axis(x)))
+    return context.add(tosa.SubOp(below, context.add(tosa.LogOp(total))))
+
+
+@legalize("L2_NORMALIZATION")
+def l2_normalization(op: Operator, context: Context) -> SSAValue:
+    """x / max(sqrt(sum of squares), 1e-6)."""
+    x = context.value(op.input(0))
+    if op.input(0).quantization is not None:
+        context.unsupported("quantised L2_NORMALIZATION; convert the model with L2_NORMALIZATION in float")
+    squares = context.add(tosa.MulOp(x, x, context.zero_shift()))
+    total = context.add(tosa.ReduceSumOp(squares, axis=_last_axis(x)))
+    limited = context.add(tosa.MaximumOp(total, context.splat(1e-12, like=total)))
+    return context.add(tosa.MulOp(x, context.add(tosa.RsqrtOp(limited)), context.zero_shift()))
+
+
+def _last_axis(x: SSAValue) -> int:
+    return len(shape_of(x)) - 1
+
+
+def _below_greatest(context: Context, x: SSAValue, beta: float) -> SSAValue:
+    """beta * (x - max x) in float, so that no exponential overflows."""
+    greatest = context.add(tosa.ReduceMaxOp(x, axis=_last_axis(x)))
+    below = context.add(tosa.SubOp(x, greatest))
+    if beta == 1:
+        return below
+    return context.add(tosa.MulOp(below, context.splat(beta, like=below), context.zero_shift()))
+
+
+def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> SSAValue:
+    if element_type_of(x) != i8 or op.output().element_type != i8:
+        context.unsupported(f"SOFTMAX from {element_type_of(x)} to {op.output().element_type}; 8 bits are supported")
+    exp = _exp_of_differences(context, x, _exp_entries(beta, op.input(0).scale))
+    total = context.add(tosa.ReduceSumOp(_right_shift(context, exp, _SUM_BITS), axis=_last_axis(x)))
+    leading_zeros = context.add(tosa.ClzOp(total))
+    reciprocal = _reciprocal(context, total, leading_zeros)
+    # The sum has 31 - 12 fraction bits, the reciprocal is that of the sum shifted to [1, 2), the result has 8 bits.
+    exponent = context.add(tosa.SubOp(context.splat(_SUM_BITS + 31 - 8, like=total), leading_zeros))
+    quotient = context.add(tosa.ArithmeticRightShiftOp(_high_multiply(context, exp, reciprocal), exponent, round=True))
+    shifted = context.add(tosa.SubOp(quotient, context.splat(128, like=quotient)))
+    limited = context.add(tosa.MinimumOp(shifted, context.splat(127, like=shifted)))
+    return cast(context, limited, i8)
+
+
+def _exp_entries(beta: float, scale: float) -> Array:
+    """exp(beta * scale * d) with 31 fraction bits for the differences d = -255..0; 0 where the kernel leaves it out."""
+    limit = float(INT32_MAX)
+    factor = min(float(np.float32(beta)) * scale * 2.0 ** (31 - _DIFFERENCE_BITS), limit)
+    _, left_shift = math.frexp(factor)
+    least = -math.floor(((1 << _DIFFERENCE_BITS) - 1) * 2.0 ** (31 - _DIFFERENCE_BITS) / 2.0**left_shift)
+    differences = np.maximum(np.arange(-255, 1), least)
+    scaled = Scale.tflite(factor).apply(differences)
+    return np.where(np.arange(-255, 1) >= least, exp_on_negative_values(scaled, _DIFFERENCE_BITS), 0)
+
+
+def _exp_of_differences(context: Context, x: SSAValue, entries: Array) -> SSAValue:
+    """entries[x - max x + 255] in i32, from two look-ups of 16 bits.
+
+    The 16-bit table interpolates between 513 entries at steps of 128, and gives 128 times an entry at such a step.
+    """
+    greatest = context.add(tosa.ReduceMaxOp(x, axis=_last_axis(x)))
+    difference = context.add(tosa.SubOp(cast(context, x, i32), cast(context, greatest, i32)))
+    index = cast(context, context.add(tosa.LogicalLeftShiftOp(difference, context.splat(7, like=difference))), i16)
+
+    def look_up(values: Array) -> SSAValue:
+        padded = np.zeros(513, np.int16)
+        padded[1:257] = values
+        return context.add(tosa.TableOp(index, context.constant(padded)))
+
+    high = look_up(entries >> 16)
+    low = look_up((entries & 0xFFFF) - 0x8000)
+    high = context.add(tosa.LogicalLeftShiftOp(high, context.splat(16 - 7, like=high)))
+    low = context.add(tosa.ArithmeticRightShiftOp(low, context.splat(7, like=low), round=False))
+    low = context.add(tosa.AddOp(low, context.splat(0x8000, like=low)))
+    return context.add(tosa.AddOp(high, low))
+
+
+def _high_multiply(context: Context, a: SSAValue, b: SSAValue) -> SSAValue:
+    """SaturatingRoundingDoublingHighMul of values that do not saturate: a * b * 2^-31, halves up."""
+    return context.add(tosa.MulOp(a, b, context.constant(np.array([31], np.int8))))
+
+
+def _right_shift(context: Context, value: SSAValue, bits: int) -> SSAValue:
+    """RoundingDivideByPOT of a value that is not negative."""
+    return context.add(tosa.ArithmeticRightShiftOp(value, context.splat(bits, like=value), round=True))
+
+
+def _reciprocal(context: Context, value: SSAValue, leading_zeros: SSAValue) -> SSAValue:
+    """1 / (value shifted to [1, 2)) with 31 fraction bits: GetReciprocal of TFLite's `kernels/internal/common.h`.
+
+    Newton's iteration x += x * (1 - d * x) on half the denominator d, with two integer bits, from 48/17 - 32/17 * d.
+    """
+    one = context.splat(1 << 29, like=value)
+    two_bits = context.splat(2, like=value)
+    normalised = context.add(tosa.LogicalLeftShiftOp(value, leading_zeros))
+    half = context.add(tosa.LogicalRightShiftOp(normalised, context.splat(1, like=value)))
+    slope = _high_multiply(context, half, context.splat(-1010580540, like=value))
+    x = context.add(tosa.AddOp(context.splat(1515870810, like=value), slope))
+    for _ in range(3):
+        rest = context.add(tosa.SubOp(one, _high_multiply(context, half, x)))
+        step = context.add(tosa.LogicalLeftShiftOp(_high_multiply(context, x, rest), two_bits))
+        x = context.add(tosa.AddOp(x, step))
+    # Doubling saturates: 2^30 stands for 1, which has no representation with 31 fraction bits.
+    doubled = context.add(tosa.LogicalLeftShiftOp(x, context.splat(1, like=value)))
+    too_great = context.add(tosa.GreaterOp(x, context.splat((1 << 30) - 1, like=value)))
+    return context.add(tosa.SelectOp(too_great, context.splat(INT32_MAX, like=value), doubled))
