@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import FunctionType, NoneAttr
+from xdsl.dialects.builtin import ArrayAttr, FunctionType, IntegerAttr, NoneAttr, i64
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.irdl import IRDLOperation
 from xdsl.parser import Parser
@@ -126,6 +126,13 @@ class TosaOp(IRDLOperation):
         )
 
 
+def _untyped(value: Attribute) -> Any:
+    """Bare numbers and lists of them, to which the attribute's name gives the type; anything else stays."""
+    if isinstance(value, ArrayAttr):
+        return [plain(item) for item in value.data]
+    return plain(value) if isinstance(value, IntegerAttr) and value.type == i64 else value
+
+
 def _parse_attributes(parser: Parser, cls: type[TosaOp]) -> tuple[dict[str, Attribute], dict[str, Attribute]]:
     """The properties and discardable attributes between operands and type.
 
@@ -156,6 +163,6 @@ def _parse_attributes(parser: Parser, cls: type[TosaOp]) -> tuple[dict[str, Attr
         else:
             with parser.in_parens():
                 value = parser.parse_attribute()
-            properties[name] = encode(name, plain(value)) if name == "axis" else value
+            properties[name] = encode(name, _untyped(value))
     parser.parse_optional_comma_separated_list(parser.Delimiter.BRACES, parse_entry)
     return properties, attributes

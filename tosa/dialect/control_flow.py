@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xdsl.dialects.builtin import TensorType, i1
+from xdsl.dialects.builtin import TensorType, TypeAttribute, i1
 from xdsl.ir import Attribute, Region, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, region_def, traits_def, var_operand_def, var_result_def
+from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.traits import IsTerminator
 
 from .base import TosaOp
@@ -25,6 +26,19 @@ class YieldOp(TosaOp):
 
     def infer(self) -> Sequence[Attribute]:
         return []
+
+    @classmethod
+    def parse(cls, parser: Parser) -> YieldOp:
+        """`%a, %b : type, type`"""
+        position = parser.pos
+        operands = parser.parse_optional_undelimited_comma_separated_list(
+            parser.parse_optional_unresolved_operand, parser.parse_unresolved_operand
+        )
+        if not operands:
+            return cls.create()
+        parser.parse_punctuation(":")
+        types = parser.parse_comma_separated_list(parser.Delimiter.NONE, parser.parse_type)
+        return cls.create(operands=parser.resolve_operands(operands, types, position))
 
 
 class ControlFlowOp(TosaOp):
@@ -49,6 +63,26 @@ class ControlFlowOp(TosaOp):
         return terminator.inputs
 
 
+def _parse_assignments(parser: Parser) -> tuple[list[Parser.UnresolvedArgument], list[UnresolvedOperand]]:
+    """`(%argument = %operand, ...)`, or nothing."""
+
+    def parse_assignment() -> tuple[Parser.UnresolvedArgument, UnresolvedOperand]:
+        argument = parser.parse_argument(expect_type=False)
+        parser.parse_punctuation("=")
+        return argument, parser.parse_unresolved_operand()
+
+    pairs = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parse_assignment) or []
+    return [argument for argument, _ in pairs], [operand for _, operand in pairs]
+
+
+def _parse_result_types(parser: Parser) -> list[TypeAttribute]:
+    """`-> type` or `-> (type, ...)`, or nothing."""
+    if not parser.parse_optional_punctuation("->"):
+        return []
+    types = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+    return [parser.parse_type()] if types is None else types
+
+
 @irdl_op_definition
 class CondIfOp(ControlFlowOp):
     """Runs `then_graph` if `condition` holds, else `else_graph`; both yield the results.
@@ -63,6 +97,21 @@ class CondIfOp(ControlFlowOp):
     output_list = var_result_def()
     then_graph = region_def("single_block")
     else_graph = region_def("single_block")
+
+    @classmethod
+    def parse(cls, parser: Parser) -> CondIfOp:
+        """`%c : tensor<i1> -> types {...} else {...}`, or `%c (%a = %x) : tensor<i1> (types) -> types {...} ...`"""
+        position = parser.pos
+        condition = parser.parse_unresolved_operand()
+        _, inputs = _parse_assignments(parser)
+        parser.parse_punctuation(":")
+        types = [parser.parse_type()]
+        types += parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type) or []
+        result_types = _parse_result_types(parser)
+        operands = parser.resolve_operands([condition, *inputs], types, position)
+        then_graph = parser.parse_region()
+        parser.parse_keyword("else")
+        return cls.create(operands=operands, result_types=result_types, regions=[then_graph, parser.parse_region()])
 
     def verify_(self) -> None:
         if element_of(self.condition) != i1:
@@ -85,6 +134,20 @@ class WhileLoopOp(ControlFlowOp):
     output_list = var_result_def()
     cond_graph = region_def("single_block")
     body_graph = region_def("single_block")
+
+    @classmethod
+    def parse(cls, parser: Parser) -> WhileLoopOp:
+        """`(%a = %x) : (types) -> types {...} do {^bb0(...): ...}`; the first region takes the named arguments."""
+        position = parser.pos
+        arguments, inputs = _parse_assignments(parser)
+        parser.parse_punctuation(":")
+        types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        result_types = _parse_result_types(parser)
+        operands = parser.resolve_operands(inputs, types, position)
+        resolved = [argument.resolve(type) for argument, type in zip(arguments, types, strict=True)]
+        cond_graph = parser.parse_region(resolved)
+        parser.parse_keyword("do")
+        return cls.create(operands=operands, result_types=result_types, regions=[cond_graph, parser.parse_region()])
 
     def verify_(self) -> None:
         inputs = [value.type for value in self.input_list]
