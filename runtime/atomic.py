@@ -14,9 +14,20 @@ from typing import BinaryIO
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file for `path`: written beside it, synced and renamed over it at the end, removed on any exception.
 
-    A symbolic link is followed and a device or pipe, such as /dev/stdout, is written directly. Raises OSError.
+    A symbolic link is followed and a device or pipe, such as /dev/stdout, is written directly. Raises OSError with
+    `path` as its file name.
     """
-    target = Path(os.path.realpath(path))
+    try:
+        with _write(Path(os.path.realpath(path))) as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def _write(target: Path) -> Iterator[BinaryIO]:
     if target.exists() and not target.is_file():
         with open(target, "wb") as stream:
             yield stream
