@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
+from .interpreter import evaluate as evaluate
 from .io import read as read
 from .io import write as write

@@ -84,6 +84,13 @@ def apply_scale_32(values: Array, multiplier: Array, shift: Array, double_round:
     return (values * multiplier + rounding) >> shift
 
 
+def reciprocal_scale(counts: Array) -> tuple[Array, Array]:
+    """TOSA 1.0: the multiplier and shift for `apply_scale_32` that divide by `counts`, each at least 1."""
+    bits = 32 - count_leading_zeros((counts - 1).astype(np.int32)).astype(np.int64)
+    numerator = np.int64((1 << 30) + 1) << bits
+    return numerator // counts, 30 + bits
+
+
 def apply_scale_16(values: Array, multiplier: Array, shift: Array) -> Array:
     """TOSA 1.0: the same for i48 values and a 16-bit multiplier; the product fits in 63 bits."""
     values, multiplier, shift = (operand.astype(np.int64) for operand in (values, multiplier, shift))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, BoolAttr, IntegerType, TensorType, i8, i16, i32
+import numpy as np
+from xdsl.dialects.builtin import DYNAMIC_INDEX, BoolAttr, IntegerType, TensorType, i1, i8, i16, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
+from ..elements import numpy_dtype
+from ..numerics import apply_scale_16, apply_scale_32, integer_limits, saturate
 from .attributes import RoundingModeAttr
-from .base import TosaOp
-from .types import element_of, ranked, shape_of
+from .base import Array, TosaOp
+from .types import element_of, is_float, ranked, shape_of
 
 
 class ConversionOp(TosaOp):
@@ -49,6 +52,20 @@ class CastOp(ConversionOp):
 
     def __init__(self, input: SSAValue | Operation, element_type: Attribute | None = None, **named: Any) -> None:
         super().__init__(input, element_type=element_type, **named)
+
+    def meaning(self, *operands: Array) -> Array:
+        (values,) = operands
+        source, target = element_of(self.input), element_of(self.output)
+        if target == i1:
+            return values != 0
+        if is_float(target):
+            return values.astype(np.float64) if values.dtype.kind != "f" else values
+        if is_float(source):
+            limits = integer_limits(target, numpy_dtype(target).kind == "u")
+            # f64 holds every limit of up to 32 bits, and rounding to even is exact in any float type.
+            rounded = np.clip(np.rint(values.astype(np.float64)), *limits)
+            return np.nan_to_num(rounded, nan=0.0).astype(numpy_dtype(target))
+        return values.astype(numpy_dtype(target))
 
 
 @irdl_op_definition
@@ -89,3 +106,25 @@ class RescaleOp(ConversionOp):
             if DYNAMIC_INDEX not in (extent, channels) and extent != channels:
                 self.fail(f"{name} must have {channels} elements, got {value.type}")
         return super().infer()
+
+    def meaning(self, *operands: Array) -> Array:
+        values, multiplier, shift, input_zp, output_zp = operands
+        if self.plain("input_unsigned"):
+            values, input_zp = as_unsigned(values), as_unsigned(input_zp)
+        unsigned = self.plain("output_unsigned")
+        target_zp = int((as_unsigned(output_zp) if unsigned else output_zp).item())
+        centred = values.astype(np.int64) - int(input_zp.item())
+        if self.plain("scale32"):
+            scaled = apply_scale_32(centred, multiplier, shift, self.rounding_mode.data == "DOUBLE_ROUND")
+        else:
+            scaled = apply_scale_16(centred, multiplier, shift)
+        target = element_of(self.output)
+        limited = saturate(scaled + target_zp, target, unsigned)
+        dtype = numpy_dtype(target)
+        # Unsigned results of a signless type keep their bits.
+        return limited.astype(f"u{dtype.name}").view(dtype) if unsigned and dtype.kind == "i" else limited
+
+
+def as_unsigned(values: Array) -> Array:
+    """The bits of signless integers read as unsigned."""
+    return values.view(f"u{values.dtype.name}") if values.dtype.kind == "i" else values

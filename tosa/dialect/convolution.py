@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     BoolAttr,
@@ -17,7 +18,8 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
-from .base import TosaOp
+from .. import spatial
+from .base import Array, TosaOp
 from .types import element_of, is_float, merge_dimension, ranked
 
 FALSE = BoolAttr.from_bool(False)
@@ -69,6 +71,14 @@ class ConvolutionOp(ContractionOp):
             self.fail(f"bias must have the element type of the result, {element}, got {self.bias.type}")
         return TensorType(element, [batch, *spatial, channels])
 
+    def multiply_accumulate(self, values: Array, weight: Array) -> Array:
+        """The convolution proper, of operands without zero points."""
+        raise NotImplementedError
+
+    def meaning(self, *operands: Array) -> Array:
+        values, weight, bias, input_zp, weight_zp = operands
+        return self.multiply_accumulate(without_zero(values, input_zp), without_zero(weight, weight_zp)) + bias
+
     def windows(self, extents: Sequence[int], kernel: Sequence[int]) -> list[int]:
         """Output extents: (in - 1 + pad_before + pad_after - (kernel - 1) * dilation) / stride + 1, exactly."""
         pad, stride, dilation = self.plain("pad"), self.plain("stride"), self.plain("dilation")
@@ -111,10 +121,13 @@ class Conv2DOp(ConvolutionOp):
     output = result_def(TensorType)
 
     def infer(self) -> Sequence[Attribute]:
-        batch, *spatial, input_channels = ranked(self.input, 4, "input")
+        batch, *extents, input_channels = ranked(self.input, 4, "input")
         output_channels, *kernel, weight_channels = ranked(self.weight, 4, "weight")
         self.unify("input channels of input and weight", input_channels, weight_channels)
-        return [self.output_type(self.windows(spatial, kernel), batch, output_channels)]
+        return [self.output_type(self.windows(extents, kernel), batch, output_channels)]
+
+    def multiply_accumulate(self, values: Array, weight: Array) -> Array:
+        return spatial.convolve(values, weight, self.plain("pad"), self.plain("stride"), self.plain("dilation"))
 
 
 @irdl_op_definition
@@ -131,10 +144,13 @@ class Conv3DOp(ConvolutionOp):
     output = result_def(TensorType)
 
     def infer(self) -> Sequence[Attribute]:
-        batch, *spatial, input_channels = ranked(self.input, 5, "input")
+        batch, *extents, input_channels = ranked(self.input, 5, "input")
         output_channels, *kernel, weight_channels = ranked(self.weight, 5, "weight")
         self.unify("input channels of input and weight", input_channels, weight_channels)
-        return [self.output_type(self.windows(spatial, kernel), batch, output_channels)]
+        return [self.output_type(self.windows(extents, kernel), batch, output_channels)]
+
+    def multiply_accumulate(self, values: Array, weight: Array) -> Array:
+        return spatial.convolve(values, weight, self.plain("pad"), self.plain("stride"), self.plain("dilation"))
 
 
 @irdl_op_definition
@@ -151,11 +167,15 @@ class DepthwiseConv2DOp(ConvolutionOp):
     output = result_def(TensorType)
 
     def infer(self) -> Sequence[Attribute]:
-        batch, *spatial, input_channels = ranked(self.input, 4, "input")
+        batch, *extents, input_channels = ranked(self.input, 4, "input")
         *kernel, weight_channels, multiplier = ranked(self.weight, 4, "weight")
         channels = self.unify("channels of input and weight", input_channels, weight_channels)
         output_channels = DYNAMIC_INDEX if DYNAMIC_INDEX in (channels, multiplier) else channels * multiplier
-        return [self.output_type(self.windows(spatial, kernel), batch, output_channels)]
+        return [self.output_type(self.windows(extents, kernel), batch, output_channels)]
+
+    def multiply_accumulate(self, values: Array, weight: Array) -> Array:
+        window = self.plain("pad"), self.plain("stride"), self.plain("dilation")
+        return spatial.convolve_depthwise(values, weight, *window)
 
 
 @irdl_op_definition
@@ -171,7 +191,7 @@ class TransposeConv2DOp(ConvolutionOp):
     output = result_def(TensorType)
 
     def infer(self) -> Sequence[Attribute]:
-        batch, *spatial, input_channels = ranked(self.input, 4, "input")
+        batch, *extents, input_channels = ranked(self.input, 4, "input")
         output_channels, *kernel, weight_channels = ranked(self.weight, 4, "weight")
         self.unify("input channels of input and weight", input_channels, weight_channels)
         self.check_window_attributes(2, stride=2)
@@ -179,13 +199,16 @@ class TransposeConv2DOp(ConvolutionOp):
         if len(pad) != 4:
             self.fail(f"out_pad must have 4 values, got {list(pad)}")
         result: list[int] = []
-        for axis, (extent, taps) in enumerate(zip(spatial, kernel, strict=True)):
+        for axis, (extent, taps) in enumerate(zip(extents, kernel, strict=True)):
             before, after = pad[2 * axis : 2 * axis + 2]
             if taps != DYNAMIC_INDEX and min(before, after) <= -taps:
                 self.fail(f"out_pad {list(pad)} must be greater than -{taps}, the negative kernel extent")
             static = DYNAMIC_INDEX not in (extent, taps)
             result.append((extent - 1) * stride[axis] + before + after + taps if static else DYNAMIC_INDEX)
         return [self.output_type(result, batch, output_channels)]
+
+    def multiply_accumulate(self, values: Array, weight: Array) -> Array:
+        return spatial.convolve_transposed(values, weight, self.plain("out_pad"), self.plain("stride"))
 
 
 @irdl_op_definition
@@ -208,3 +231,14 @@ class MatMulOp(ContractionOp):
         self.check_zero_point(self.a_zp, self.a, "a_zp")
         self.check_zero_point(self.b_zp, self.b, "b_zp")
         return [TensorType(self.accumulated(element_of(self.a), element_of(self.b)), [batch, height, width])]
+
+    def meaning(self, *operands: Array) -> Array:
+        a, b, a_zp, b_zp = operands
+        return spatial.matmul(without_zero(a, a_zp), without_zero(b, b_zp))
+
+
+def without_zero(values: Array, zero_point: Array) -> Array:
+    """`values - zero_point` in a type that holds it; floating point has no zero point."""
+    if values.dtype.kind == "f":
+        return values
+    return values.astype(np.int32) - zero_point.astype(np.int32)

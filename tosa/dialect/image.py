@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, TensorType, i8, i32
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
+from ..spatial import resize_positions
 from .attributes import ResizeModeAttr
-from .base import TosaOp, constant_shape
-from .types import ShapeType, element_of, is_float, ranked
+from .base import Array, TosaOp, constant_shape
+from .types import ShapeType, element_of, is_float, ranked, shape_of
 
 I48 = IntegerType(48)
 
@@ -65,3 +67,23 @@ class ResizeOp(TosaOp):
                 f"({extent} - 1) * {numerator} - {offset} + {border} = {span} must be a multiple of {denominator}"
             )
         return span // denominator + 1
+
+    def meaning(self, *operands: Array) -> Array:
+        values, scale, offset, _ = operands
+        y_n, y_d, x_n, x_d = map(int, scale)
+        _, height, width, _ = shape_of(self.output)
+        top, bottom, dy = resize_positions(height, y_n, y_d, int(offset[0]), values.shape[1])
+        left, right, dx = resize_positions(width, x_n, x_d, int(offset[1]), values.shape[2])
+        if self.mode.data == "NEAREST_NEIGHBOR":
+            rows, columns = np.where(2 * dy >= y_n, bottom, top), np.where(2 * dx >= x_n, right, left)
+            return values[:, rows[:, None], columns, :]
+        if values.dtype.kind == "f":
+            dy, dx = (distance.astype(values.dtype) / unit for distance, unit in ((dy, y_n), (dx, x_n)))
+            y_n, x_n = 1, 1
+        else:
+            values = values.astype(np.int64)
+        dy, dx = dy[:, None, None], dx[:, None]
+        upper, lower = values[:, top], values[:, bottom]
+        above = upper[:, :, left] * (x_n - dx) + upper[:, :, right] * dx
+        below = lower[:, :, left] * (x_n - dx) + lower[:, :, right] * dx
+        return above * (y_n - dy) + below * dy

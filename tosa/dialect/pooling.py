@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, TensorType, TypeAttribute
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
+from .. import numerics, spatial
 from .attributes import NanModeAttr
-from .base import TosaOp
+from .base import Array, TosaOp
 from .types import element_of, ranked
 
 
@@ -64,6 +67,19 @@ class AvgPool2DOp(PoolingOp):
                 self.fail(f"zero points must have the element type of the input, {element}, got {value.type}")
         return [TensorType(element, self.pooled(ranked(self.input, 4, "input")))]
 
+    def meaning(self, *operands: Array) -> Array:
+        values, input_zp, output_zp = operands
+        kernel, stride, pad = self.plain("kernel"), self.plain("stride"), self.plain("pad")
+        counts = spatial.window_counts(values.shape[1:3], kernel, stride, pad)[None, :, :, None]
+        centred = values if values.dtype.kind == "f" else values.astype(np.int64) - int(input_zp.item())
+        taps = spatial.window_taps(spatial.pad_spatial(centred, pad), kernel, stride, (1, 1))
+        total = sum(view for _, view in taps)
+        if values.dtype.kind == "f":
+            return total / counts.astype(values.dtype)
+        multiplier, shift = numerics.reciprocal_scale(counts)
+        scaled = numerics.apply_scale_32(total, multiplier, shift, double_round=False)
+        return numerics.saturate(scaled + int(output_zp.item()), element_of(self.input))
+
 
 @irdl_op_definition
 class MaxPool2DOp(PoolingOp):
@@ -80,3 +96,10 @@ class MaxPool2DOp(PoolingOp):
 
     def infer(self) -> Sequence[Attribute]:
         return [TensorType(element_of(self.input), self.pooled(ranked(self.input, 4, "input")))]
+
+    def meaning(self, *operands: Array) -> Array:
+        (values,) = operands
+        lowest = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+        padded = spatial.pad_spatial(values, self.plain("pad"), lowest)
+        taps = spatial.window_taps(padded, self.plain("kernel"), self.plain("stride"), (1, 1))
+        return functools.reduce(np.fmax if self.nan_mode.data == "IGNORE" else np.maximum, (view for _, view in taps))
