@@ -31,6 +31,9 @@ class EncodingAttr(ParametrizedAttribute):
 
     `op_type` is "matmul" or "conv_2d"; `element_types` are those of (lhs, rhs, result); `indexing_maps` are the maps
     of the three operands over the iteration space and `iteration_sizes` its extents (-1 where dynamic).
+    `tensor_map` leads from the iteration space to the dimensions of this very tensor: the operand's own map, or less for
+    what is broadcast over the operand (a bias over the result). The right side of a conv_2d is held as the matrix
+    [F, KH*KW*C]: its `tensor_map` is still that of the filter [F, KH, KW, C].
     """
 
     name = "encoding.encoding"
@@ -40,11 +43,24 @@ class EncodingAttr(ParametrizedAttribute):
     element_types: ArrayAttr[Attribute]
     indexing_maps: ArrayAttr[AffineMapAttr]
     iteration_sizes: ArrayAttr[IntAttr]
+    tensor_map: AffineMapAttr
 
     def for_operand(self, operand_index: int) -> EncodingAttr:
         """The encoding of another operand of the same contraction."""
+        return self._with(operand_index, self.indexing_maps.data[operand_index])
+
+    def read_through(self, map: AffineMapAttr) -> EncodingAttr:
+        """The encoding of a tensor that is read by `map` where one of this encoding is computed element by element."""
+        return self._with(self.operand_index.data, AffineMapAttr(map.data.compose(self.tensor_map.data)))
+
+    def _with(self, operand_index: int, tensor_map: AffineMapAttr) -> EncodingAttr:
         return EncodingAttr(
-            IntAttr(operand_index), self.op_type, self.element_types, self.indexing_maps, self.iteration_sizes
+            IntAttr(operand_index),
+            self.op_type,
+            self.element_types,
+            self.indexing_maps,
+            self.iteration_sizes,
+            tensor_map,
         )
 
 

@@ -42,6 +42,9 @@ _OPTIONAL = ("avxvnni", "avx512vnni", "avx512bf16", "avx512vbmi")
 _FMA_LATENCY = 4
 """Cycles from operands to result of a multiply-add; Zen 4/5 and Intel since Skylake."""
 
+_STEP_OVERHEAD = 0.5
+"""Cycles that a step of k takes besides, for the loop and for loads that miss the first cache: favours big tiles."""
+
 
 def from_name(name: str) -> Target:
     """A level such as "x86-64-v3", or one of them with extensions."""
@@ -71,10 +74,8 @@ def tile(target: Target, contraction: Contraction) -> Tile:
     """The register tile for `contraction`. Left side and result stay in rows: broadcasts read them where they lie."""
     k0, lhs_offset = _step(target, contraction)
     lanes = target.vector_bits // 32
-    _, m0, vectors = min(
-        (_cycles(contraction, m0, vectors, lanes), -m0, vectors) for m0, vectors in _fitting(target, contraction)
-    )
-    return Tile(-m0, vectors * lanes, k0, lhs_offset)
+    m0, vectors = min(_fitting(target, contraction), key=lambda fit: _cycles(contraction, *fit, lanes))
+    return Tile(m0, vectors * lanes, k0, lhs_offset)
 
 
 def _step(target: Target, contraction: Contraction) -> tuple[int, int]:
@@ -97,7 +98,7 @@ def _fitting(target: Target, contraction: Contraction) -> Iterator[tuple[int, in
 
 def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int) -> float:
     """Cycles per step of k over the whole result, with edge tiles computed in full."""
-    step = max(m0 * vectors / 2, (m0 + vectors) / 2, _FMA_LATENCY)
+    step = max(m0 * vectors / 2, (m0 + vectors) / 2, _FMA_LATENCY) + _STEP_OVERHEAD
     runs = contraction.m // contraction.row_run
     row_tiles = runs * -(-contraction.row_run // m0)
     column_tiles = -(-contraction.n // (vectors * lanes))

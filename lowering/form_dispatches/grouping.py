@@ -1,0 +1,226 @@
+"""Deciding which operations share a dispatch.
+
+1. Element-wise operations form clusters (see `clusters`).
+2. Groups, walking forwards. A root (anything that is not element-wise, a view, an initial value or a pad in front of a
+   window operation) opens a group. A cluster joins the group of the LATEST of its operands if it reads that group's
+   values in place and has the same iteration space; else it opens a group of its own. Joining only the latest keeps
+   the groups in a valid order: everything else the cluster needs was finished before. (A residual add thus fuses into
+   the later of its two producers, and a value with several uses leaves its group as an additional result.)
+3. A reduction takes in the element-wise group that computes its operand when nothing else reads it.
+
+What depends on constants only is never mixed with what does not: const-eval computes it away.
+Every decision looks at an operation's operands or uses once: the cost is linear in the size of the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
+from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
+from xdsl.ir import Block, Operation, OpResult, SSAValue, Use
+from xdsl.ir.affine import AffineDimExpr
+
+from ..dialects.linalg import (
+    BatchMatmulOp,
+    BatchMmt4dOp,
+    Conv2DNhwcFhwcOp,
+    DepthwiseConv2DNhwcHwcmOp,
+    MatmulOp,
+    Mmt4dOp,
+    PoolingNhwcMaxOp,
+    PoolingNhwcSumOp,
+)
+from ..ir import operands_with_captures, shape_of
+from .clusters import CONSTANTS, Cluster, constant_values, form_clusters
+from .elementwise import identity_operands, iteration_shape
+
+VIEWS = (CollapseShapeOp, ExpandShapeOp)
+INITS = (EmptyOp, FillOp)
+WINDOWS = (Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcMaxOp, PoolingNhwcSumOp)
+CONTRACTIONS = (MatmulOp, BatchMatmulOp, Mmt4dOp, BatchMmt4dOp)
+
+
+@dataclass(eq=False)
+class Group:
+    """Operations that become one dispatch. `elementwise` follows `root`, or precedes a reduction as `producers`."""
+
+    index: int
+    constant: bool
+    root: Operation | None = None
+    collapse: CollapseShapeOp | None = None
+    """The reshape between a depthwise convolution and its consumers, which stays inside."""
+    producers: list[GenericOp] = field(default_factory=list)
+    elementwise: list[GenericOp] = field(default_factory=list)
+
+    @property
+    def value(self) -> SSAValue | None:
+        """The result of the root that element-wise consumers read."""
+        if self.collapse is not None:
+            return self.collapse.result
+        return self.root.results[0] if self.root is not None else None
+
+    @property
+    def operations(self) -> Iterator[Operation]:
+        yield from self.producers
+        if self.root is not None:
+            yield self.root
+        if self.collapse is not None:
+            yield self.collapse
+        yield from self.elementwise
+
+    @property
+    def takes_consumers(self) -> bool:
+        if self.root is None or isinstance(self.root, WINDOWS + CONTRACTIONS):
+            return True
+        return is_reduction(self.root)
+
+    @property
+    def iteration_shape(self) -> tuple[int, ...]:
+        value = self.value
+        return shape_of(value) if value is not None else iteration_shape(self.elementwise[0])
+
+
+def is_reduction(op: Operation) -> bool:
+    """A generic that reduces: one result, computed over loops that are not all parallel."""
+    return (
+        isinstance(op, GenericOp)
+        and len(op.res) == 1
+        and any(iterator.data == IteratorType.REDUCTION for iterator in op.iterator_types)
+    )
+
+
+def form_groups(block: Block) -> list[Group]:
+    """The groups of a function body, in an order in which they can run."""
+    return _Grouping(block).groups
+
+
+class _Grouping:
+    def __init__(self, block: Block) -> None:
+        self.constant_values = constant_values(block)
+        self.cluster_of = form_clusters(block, self.constant_values)
+        self.group_of: dict[SSAValue, Group] = {}
+        self.opened = 0
+        self.live: list[Group] = []
+        for op in block.ops:
+            self._place(op)
+        self.groups = sorted(self.live, key=lambda group: group.index)
+
+    def _is_constant(self, op: Operation) -> bool:
+        return op.results[0] in self.constant_values
+
+    def _place(self, op: Operation) -> None:
+        """Rule 2."""
+        if op.name in CONSTANTS or not op.results or isinstance(op, INITS):
+            return
+        if isinstance(op, VIEWS):
+            self._place_view(op)
+        elif isinstance(op, PadOp) and op.result.uses and all(_is_window_image(use) for use in op.result.uses):
+            pass  # goes into the group of each window operation that reads it
+        elif op in self.cluster_of:
+            cluster = self.cluster_of[op]
+            if cluster[-1] is op:
+                self._place_cluster(cluster)
+        else:
+            group = self._open(op)
+            group.root = op
+            if is_reduction(op):
+                self._take_producers(group, cast(GenericOp, op))
+
+    def _place_view(self, op: CollapseShapeOp | ExpandShapeOp) -> None:
+        """A depthwise convolution's collapse stays inside its group; other views lie between groups."""
+        group = self.group_of.get(op.src)
+        if group is None or not isinstance(op, CollapseShapeOp) or not op.src.has_one_use():
+            return
+        if isinstance(group.root, DepthwiseConv2DNhwcHwcmOp) and group.collapse is None and not group.elementwise:
+            group.collapse = op
+            self.group_of[op.result] = group
+
+    def _place_cluster(self, cluster: Cluster) -> None:
+        constant = self._is_constant(cluster[0])
+        inside: set[SSAValue] = {result for op in cluster for result in op.res}
+        latest: Group | None = None
+        for op in cluster:
+            for value in operands_with_captures(op):
+                group = None if value in inside else self._computed_by(value)
+                if group is not None and (latest is None or group.index > latest.index):
+                    latest = group
+        if latest is None or constant or not self._fuses(cluster, inside, latest):
+            latest = self._open(cluster[0])
+        latest.elementwise += cluster
+        for value in inside:
+            self.group_of[value] = latest
+
+    def _computed_by(self, value: SSAValue) -> Group | None:
+        """The group whose result `value` is or views; None for constants and arguments of the function."""
+        if value in self.constant_values:
+            return None
+        while value not in self.group_of and isinstance(value, OpResult) and isinstance(value.op, VIEWS):
+            value = value.op.src
+        return self.group_of.get(value)
+
+    def _fuses(self, cluster: Cluster, inside: set[SSAValue], group: Group) -> bool:
+        """Whether the cluster iterates as the group does and reads its values in place, not through views."""
+        if not group.takes_consumers or group.iteration_shape != iteration_shape(cluster[0]):
+            return False
+        for op in cluster:
+            in_place = identity_operands(op)
+            for index, value in enumerate(operands_with_captures(op)):
+                if value in inside or self._computed_by(value) is not group:
+                    continue
+                if index not in in_place or value not in self.group_of:
+                    return False
+        return True
+
+    def _open(self, op: Operation) -> Group:
+        group = Group(self.opened, self._is_constant(op))
+        self.opened += 1
+        self.live.append(group)
+        self.group_of.update(dict.fromkeys(op.results, group))
+        return group
+
+    def _take_producers(self, group: Group, reduction: GenericOp) -> None:
+        """Rule 3."""
+        for index, value in enumerate(reduction.inputs):
+            producer = self.group_of.get(value)
+            map = reduction.indexing_maps.data[index].data
+            absorbed = (
+                producer is not None
+                and producer.root is None
+                and not producer.constant
+                and all(isinstance(expr, AffineDimExpr) for expr in map.results)
+                and _only_read_by(producer, reduction, index)
+                and self._reads_every_loop(producer)
+            )
+            if absorbed and producer is not None:
+                self.live.remove(producer)
+                group.producers += producer.elementwise
+                for op in producer.elementwise:
+                    self.group_of.update(dict.fromkeys(op.res, group))
+
+    def _reads_every_loop(self, producer: Group) -> bool:
+        """Whether an operand from outside spans the iteration space: the reduction learns its extents from it."""
+        inside = {result for op in producer.elementwise for result in op.res}
+        return any(
+            op.inputs[index] not in inside and op.inputs[index] not in self.constant_values
+            for op in producer.elementwise
+            for index in identity_operands(op)
+        )
+
+
+def _only_read_by(producer: Group, reduction: GenericOp, index: int) -> bool:
+    """Whether the producer's last value goes to operand `index` of `reduction` and nothing else leaves the group."""
+    members: set[Operation] = set(producer.elementwise)
+    for op in producer.elementwise:
+        for result in op.res:
+            for use in result.uses:
+                if use.operation not in members and (use.operation is not reduction or use.index != index):
+                    return False
+    return True
+
+
+def _is_window_image(use: Use) -> bool:
+    return isinstance(use.operation, WINDOWS) and use.index == 0

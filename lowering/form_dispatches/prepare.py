@@ -1,0 +1,68 @@
+"""Rewrites that let more of a model fuse, before dispatches are formed.
+
+- a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
+- a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
+- views sink behind element-wise operations (see `sink_views`).
+"""
+
+from __future__ import annotations
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.linalg.ops import FillOp, GenericOp
+from xdsl.dialects.tensor import EmptyOp, PadOp
+from xdsl.ir import Block, OpResult
+
+from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
+from ..ir import collapse, constant_array, erase, expand, shape_of, tensor_type, view_source
+from .elementwise import identity_operands, is_elementwise
+from .sink_views import sink_views
+
+_CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
+
+
+def prepare(block: Block) -> None:
+    """Apply the rewrites above to the body of a function."""
+    for op in list(block.ops):
+        if isinstance(op, Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp):
+            _read_narrow_weights(op)
+        if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
+            _pointwise_to_matmul(op)
+    sink_views(block)
+
+
+def _read_narrow_weights(op: Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp) -> None:
+    weights = op.inputs[1]
+    producer = weights.op if isinstance(weights, OpResult) else None
+    if not isinstance(producer, GenericOp) or not is_elementwise(producer) or identity_operands(producer) != [0]:
+        return
+    body = producer.body.block
+    conversion = body.first_op
+    if not isinstance(conversion, _CONVERSIONS) or conversion.next_op is not body.last_op:
+        return
+    stored = producer.inputs[0]
+    if conversion.operands[0] is body.args[0] and constant_array(view_source(stored)) is not None:
+        op.operands[1] = stored
+
+
+def _is_pointwise(op: Conv2DNhwcFhwcOp) -> bool:
+    padded = isinstance(op.image, OpResult) and isinstance(op.image.op, PadOp)
+    return shape_of(op.window)[1:3] == (1, 1) and op.stride_values == (1, 1) and not padded
+
+
+def _pointwise_to_matmul(op: Conv2DNhwcFhwcOp) -> None:
+    """conv_2d(image [N, H, W, C], filter [F, 1, 1, C]) -> matmul([N*H*W, C], [F, C] transposed)."""
+    fill, block = op.init.owner, op.parent
+    if not isinstance(fill, FillOp) or block is None:
+        return
+    result_type = tensor_type(op.result)
+    n, h, w, f = result_type.get_shape()
+    pixels = collapse(op.image, [[0, 1, 2], [3]])
+    filter = collapse(op.window, [[0], [1, 2, 3]])
+    empty = EmptyOp([], TensorType(result_type.get_element_type(), [n * h * w, f]))
+    init = FillOp(fill.inputs, [empty.tensor])
+    matmul = MatmulOp(pixels.result, filter.result, init.res[0], transpose_rhs=True)
+    image = expand(matmul.result, [[0, 1, 2], [3]], (n, h, w, f))
+    block.insert_ops_before([pixels, filter, empty, init, matmul, image], op)
+    op.result.replace_all_uses_with(image.result)
+    erase(op)

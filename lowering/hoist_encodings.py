@@ -1,0 +1,105 @@
+"""hoist-encodings: sets and unsets move until they meet, cancel, or reach a constant.
+
+Hoist: equal sets of one value become one, right behind the value, so that a constant collects all its encodings and
+const-eval later packs each once. Propagate: a set behind an element-wise region moves in front of it when that region
+reads something that was just unset; where the two layouts turn out to agree, nothing is moved in memory at all.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import EmptyOp
+from xdsl.ir import Attribute, Block, BlockArgument, OpResult, SSAValue
+from xdsl.rewriter import Rewriter
+
+from .dialects.dispatch import RegionOp
+from .dialects.encoding import EncodingAttr, SetOp, UnsetOp
+from .ir import erase, erase_dead, functions, regions, tensor_type
+from .set_encodings import encoded
+
+
+def hoist_encodings(module: ModuleOp) -> None:
+    """Move, merge and cancel the sets and unsets of every function, in place."""
+    for function in functions(module):
+        for region in reversed(regions(function)):
+            _propagate(region)
+        block = function.body.block
+        hoist_sets(block)
+        cancel_pairs(block)
+        erase_dead(block)
+
+
+def hoist_sets(block: Block) -> None:
+    """Move every set up to where its source is defined, one per encoding."""
+    known: dict[tuple[SSAValue, Attribute], SetOp] = {}
+    for op in list(block.ops):
+        if not isinstance(op, SetOp):
+            continue
+        first = known.setdefault((op.source, op.result.type), op)
+        if first is not op:
+            op.result.replace_all_uses_with(first.result)
+            erase(op)
+        elif isinstance(op.source, OpResult):
+            op.detach()
+            block.insert_op_after(op, op.source.op)
+
+
+def cancel_pairs(block: Block) -> None:
+    """Drop casts that change nothing, and sets of what was just unset from the very same encoding."""
+    for op in list(block.ops):
+        if not isinstance(op, SetOp | UnsetOp):
+            continue
+        source = op.source
+        if isinstance(op, SetOp) and isinstance(source, OpResult) and isinstance(source.op, UnsetOp):
+            source = source.op.source
+        if source.type == op.result.type:
+            op.result.replace_all_uses_with(source)
+            erase(op)
+
+
+def _propagate(region: RegionOp) -> None:
+    """Move the set behind an element-wise region in front of it, if all users of the region want that encoding."""
+    generic = _only_elementwise(region)
+    if generic is None or len(region.outputs) != 1:
+        return
+    uses = list(region.outputs[0].uses)
+    sets = [use.operation for use in uses if isinstance(use.operation, SetOp)]
+    if not sets or len(sets) != len(uses) or len({op.result.type for op in sets}) != 1 or not _reads_unset(region):
+        return
+    encoding = cast(EncodingAttr, tensor_type(sets[0].result).encoding)
+    parent = region.parent
+    assert parent is not None
+    for value, map in zip(generic.inputs, generic.indexing_maps, strict=False):
+        if isinstance(value, BlockArgument):
+            type = encoded(value.type, encoding.read_through(map))
+            set_op = SetOp(region.inputs[value.index], type)
+            parent.insert_op_before(set_op, region)
+            region.operands[value.index] = set_op.result
+            Rewriter.replace_value_with_new_type(value, type)
+    type = encoded(generic.res[0].type, encoding)
+    Rewriter.replace_value_with_new_type(generic.outputs[0], type)
+    Rewriter.replace_value_with_new_type(generic.res[0], type)
+    result = Rewriter.replace_value_with_new_type(region.outputs[0], type)
+    for op in sets:
+        op.result.replace_all_uses_with(result)
+        erase(op)
+
+
+def _only_elementwise(region: RegionOp) -> GenericOp | None:
+    """The generic of a region that does nothing but one element-wise computation, each argument read once."""
+    generics = [op for op in region.body.block.ops if not isinstance(op, EmptyOp)][:-1]
+    if len(generics) != 1 or not isinstance(generics[0], GenericOp):
+        return None
+    generic = generics[0]
+    parallel = all(iterator.data == IteratorType.PARALLEL for iterator in generic.iterator_types)
+    whole = all(argument.has_one_use() for argument in region.body.block.args)
+    captures = any(inner.name in ("tensor.extract", "linalg.index") for inner in generic.body.block.ops)
+    return generic if parallel and whole and not captures else None
+
+
+def _reads_unset(region: RegionOp) -> bool:
+    return any(isinstance(value, OpResult) and isinstance(value.op, UnsetOp) for value in region.inputs)

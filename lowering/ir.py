@@ -1,0 +1,109 @@
+"""Small questions that several phases ask of the IR: constants, views, shapes, and dead code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp
+from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+
+from ..tosa.elements import ElementsAttr, numpy_dtype
+from .dialects.dispatch import RegionOp
+
+Reassociation = Sequence[Sequence[int]]
+
+
+def functions(module: ModuleOp) -> list[func.FuncOp]:
+    """The functions of a module that have a body, in order."""
+    return [op for op in module.body.block.ops if isinstance(op, func.FuncOp) and not op.is_declaration]
+
+
+def regions(function: func.FuncOp) -> list[RegionOp]:
+    """The dispatches of a function, in program order."""
+    return [op for op in function.body.block.ops if isinstance(op, RegionOp)]
+
+
+def tensor_type(value: SSAValue) -> TensorType[Attribute]:
+    return cast("TensorType[Attribute]", value.type)
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    return tensor_type(value).get_shape()
+
+
+def byte_size(type: Attribute) -> int:
+    """Bytes that the elements of a static tensor type take in memory, without padding."""
+    tensor = cast("TensorType[Attribute]", type)
+    return prod(tensor.get_shape()) * numpy_dtype(tensor.get_element_type()).itemsize
+
+
+def constant_array(value: SSAValue) -> np.ndarray[Any, Any] | None:
+    """The elements of a value that `tosa.const` defines."""
+    if isinstance(value, OpResult) and value.op.name == "tosa.const":
+        return cast(ElementsAttr, value.op.properties["values"]).array
+    return None
+
+
+def view_source(value: SSAValue) -> SSAValue:
+    """The value whose elements `value` has, in the same order: `value` itself unless reshapes lie between."""
+    while isinstance(value, OpResult) and isinstance(value.op, CollapseShapeOp | ExpandShapeOp):
+        value = value.op.src
+    return value
+
+
+def reassociation_of(op: CollapseShapeOp | ExpandShapeOp) -> list[list[int]]:
+    """For each dimension of the lower-rank side, the dimensions of the other that it stands for."""
+    groups = cast("ArrayAttr[ArrayAttr[IntegerAttr]]", op.reassociation)
+    return [[cast(int, index.value.data) for index in group] for group in groups]
+
+
+def collapse(value: SSAValue, reassociation: Reassociation) -> CollapseShapeOp:
+    """A reshape to fewer dimensions, each the product of a run of dimensions of `value`."""
+    type = tensor_type(value)
+    shape = [prod(type.get_shape()[dim] for dim in group) for group in reassociation]
+    return CollapseShapeOp.build(
+        operands=[value],
+        result_types=[TensorType(type.get_element_type(), shape)],
+        properties={"reassociation": _reassociation_attr(reassociation)},
+    )
+
+
+def expand(value: SSAValue, reassociation: Reassociation, shape: Sequence[int]) -> ExpandShapeOp:
+    """A reshape to the static `shape`: dimension i of `value` becomes the dimensions `reassociation[i]`."""
+    type = TensorType(tensor_type(value).get_element_type(), shape)
+    return ExpandShapeOp(value, [], _reassociation_attr(reassociation), shape, type)
+
+
+def _reassociation_attr(reassociation: Reassociation) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
+    return ArrayAttr(ArrayAttr(IntegerAttr(dim, i64) for dim in group) for group in reassociation)
+
+
+def operands_with_captures(op: Operation) -> Iterator[SSAValue]:
+    """The operands of `op` and the values from outside that its regions use."""
+    yield from op.operands
+    for region in op.regions:
+        for inner in region.walk():
+            for operand in inner.operands:
+                if not op.is_ancestor(operand.owner):
+                    yield operand
+
+
+def erase(op: Operation) -> None:
+    """Take `op` out of its block and drop it; nothing may use its results."""
+    op.detach()
+    op.erase()
+
+
+def erase_dead(block: Block) -> None:
+    """Erase the operations of `block` whose results nobody uses, last first so that chains go in one walk.
+
+    Everything on tensors is free of side effects, whether or not its class says so; what has none has no results.
+    """
+    for op in reversed(list(block.ops)):
+        if op.results and not any(result.uses for result in op.results):
+            erase(op)

@@ -1,0 +1,146 @@
+"""set-encodings: says of every contraction operand what it is for, in words that no target owns.
+
+Around each region whose root is a matmul, batch matmul or convolution, operands pass through `encoding.set` and results
+through `encoding.unset`; inside, every tensor carries its encoding. Operands of the fused element-wise consumers have the
+encoding of the result, seen through the map they are read by: a bias that is read along n is tiled along n.
+
+A convolution's filter [F, KH, KW, C] is encoded as the matrix [F, KH*KW*C] it is as the right side of a contraction;
+the region starts with the expansion back.
+"""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import ArrayAttr, IntAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import PadOp
+from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
+from xdsl.rewriter import Rewriter
+
+from .dialects.dispatch import RegionOp
+from .dialects.encoding import LHS, RESULT, RHS, EncodingAttr, SetOp, UnsetOp
+from .dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
+from .ir import collapse, expand, functions, regions, shape_of, tensor_type
+
+Contraction = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
+
+
+def set_encodings(module: ModuleOp) -> None:
+    """Encode every contraction of `module`, in place."""
+    for function in functions(module):
+        for region in regions(function):
+            root = contraction_root(region)
+            if root is not None:
+                _encode(region, root)
+
+
+def contraction_root(region: RegionOp) -> Contraction | None:
+    """The contraction that `region` computes, if that is what it does."""
+    return next((op for op in region.body.block.ops if isinstance(op, Contraction)), None)
+
+
+def encoding_of(root: Contraction) -> EncodingAttr:
+    """The encoding of the left side of `root`; `for_operand` leads to the others."""
+    elements = [tensor_type(value).get_element_type() for value in root.operands]
+    return EncodingAttr(
+        IntAttr(LHS),
+        StringAttr("conv_2d" if isinstance(root, Conv2DNhwcFhwcOp) else "matmul"),
+        ArrayAttr(elements),
+        root.get_indexing_maps(),
+        ArrayAttr(IntAttr(size) for size in root.iteration_sizes()),
+        root.get_indexing_maps().data[LHS],
+    )
+
+
+def encoded(type: Attribute, encoding: Attribute) -> TensorType:
+    """The tensor type `type` with `encoding`."""
+    assert isinstance(type, TensorType)
+    return TensorType(type.get_element_type(), type.get_shape(), encoding)
+
+
+def _encode(region: RegionOp, root: Contraction) -> None:
+    encoding = encoding_of(root)
+    result = encoding.for_operand(RESULT)
+    block = region.body.block
+    _split_roles(region)
+    matrix = _flatten_filter(region, root) if isinstance(root, Conv2DNhwcFhwcOp) else root.inputs[RHS]
+    image = root.inputs[LHS].owner
+    generic = next((op for op in block.ops if isinstance(op, GenericOp)), None)
+
+    roles: dict[SSAValue, EncodingAttr] = {}
+    roles[image.source if isinstance(image, PadOp) else root.inputs[LHS]] = encoding.for_operand(LHS)
+    roles[matrix] = encoding.for_operand(RHS)
+    if generic is not None:
+        for value, map in zip(generic.inputs, generic.indexing_maps, strict=False):
+            if isinstance(value, BlockArgument):
+                roles[value] = result.read_through(map)
+    _encode_inside(block, roles, encoding, root)
+    _encode_outside(region, result)
+
+
+def _flatten_filter(region: RegionOp, root: Conv2DNhwcFhwcOp) -> SSAValue:
+    """Collapse the filter to [F, KH*KW*C] in front of the region and expand it again inside; the new argument."""
+    filter = root.window
+    assert isinstance(filter, BlockArgument) and region.parent is not None
+    shape = shape_of(filter)
+    flat = collapse(region.inputs[filter.index], [[0], [1, 2, 3]])
+    region.parent.insert_op_before(flat, region)
+    region.operands[filter.index] = flat.result
+    argument = Rewriter.replace_value_with_new_type(filter, flat.result.type)
+    unflat = expand(argument, [[0], [1, 2, 3]], shape)
+    block = region.body.block
+    first = block.first_op
+    assert first is not None
+    block.insert_op_before(unflat, first)
+    argument.replace_uses_with_if(unflat.result, lambda use: use.operation is not unflat)
+    return argument
+
+
+def _split_roles(region: RegionOp) -> None:
+    """Give every use of an argument with several uses an argument of its own, as their encodings differ."""
+    block = region.body.block
+    for argument in list(block.args):
+        uses = list(argument.uses)
+        for use in uses[1:]:
+            copy = block.insert_arg(argument.type, len(block.args))
+            region.operands = [*region.operands, region.inputs[argument.index]]
+            use.operation.operands[use.index] = copy
+
+
+def _encode_inside(
+    block: Block, roles: dict[SSAValue, EncodingAttr], encoding: EncodingAttr, root: Contraction
+) -> None:
+    """Put encodings on the types of all tensors of the region: those of `roles`, and what is computed from them."""
+    result = encoding.for_operand(RESULT)
+    for argument in list(block.args):
+        if argument in roles:
+            Rewriter.replace_value_with_new_type(argument, encoded(argument.type, roles[argument]))
+    for op in block.ops:
+        for value in list(op.results):
+            if not isinstance(value.type, TensorType):
+                continue
+            if isinstance(op, PadOp):
+                role = encoding.for_operand(LHS)
+            elif any(use.operation is root and use.index == RHS for use in value.uses):
+                role = encoding.for_operand(RHS)
+            else:
+                role = result
+            Rewriter.replace_value_with_new_type(value, encoded(value.type, role))
+
+
+def _encode_outside(region: RegionOp, result: EncodingAttr) -> None:
+    """Set the operands' encodings in front of the region, unset the results' behind it."""
+    parent = region.parent
+    assert parent is not None
+    for index, argument in enumerate(region.body.block.args):
+        value = region.inputs[index]
+        if argument.type != value.type:
+            set_op = SetOp(value, tensor_type(argument))
+            parent.insert_op_before(set_op, region)
+            region.operands[index] = set_op.result
+    for plain in list(region.outputs):
+        uses = tuple(plain.uses)
+        value = Rewriter.replace_value_with_new_type(plain, encoded(plain.type, result))
+        unset = UnsetOp(value, tensor_type(plain))
+        parent.insert_op_after(unset, region)
+        for use in uses:
+            use.operation.operands[use.index] = unset.result

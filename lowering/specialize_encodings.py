@@ -1,0 +1,98 @@
+"""specialize-encodings: the resolver of each dispatch's own target turns encodings into layouts.
+
+A tensor whose target wants it in rows loses its encoding; the sets and unsets around it vanish. The rest become
+`#encoding.layout`: concrete tiles of a concrete target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xdsl.dialects.builtin import ModuleOp, NoneAttr, TensorType
+from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+from xdsl.ir.affine import AffineDimExpr
+from xdsl.rewriter import Rewriter
+
+from .contraction import Contraction
+from .dialects.dispatch import RegionOp
+from .dialects.encoding import RHS, EncodingAttr, LayoutAttr, SetOp, UnsetOp
+from .hoist_encodings import cancel_pairs, hoist_sets
+from .ir import erase_dead, functions, tensor_type
+from .set_encodings import encoded
+from .target import Target, Tile
+
+
+def specialize_encodings(module: ModuleOp, targets: Mapping[str, Target]) -> None:
+    """Replace every EncodingAttr of `module`; `targets` maps each device to the target of its code."""
+    resolved: dict[tuple[Attribute, str], Attribute] = {}
+    for function in functions(module):
+        block = function.body.block
+        for op in block.ops:
+            if isinstance(op, RegionOp | SetOp | UnsetOp):
+                device = _device_of(op)
+                for value in _values(op):
+                    _specialize(value, targets[device], device, resolved)
+        cancel_pairs(block)
+        hoist_sets(block)
+        erase_dead(block)
+
+
+def layout_of(encoding: EncodingAttr, tile: Tile) -> LayoutAttr | None:
+    """The layout of a tensor whose contraction is computed with `tile`; None for rows."""
+    operand = encoding.operand_index.data
+    conv = encoding.op_type.data == "conv_2d"
+    if operand != RHS and (conv or not tile.pack_rows):
+        return None
+    if conv:
+        return LayoutAttr.of([0, 1], [tile.n0, tile.k0], [0, 1])
+    sizes = _tile_of_dimension(encoding, tile)
+    dims = [expr.position for expr in encoding.tensor_map.data.results if isinstance(expr, AffineDimExpr)]
+    batch = [position for position, dim in enumerate(dims) if dim not in sizes]
+    tiled = sorted(
+        (position for position, dim in enumerate(dims) if dim in sizes), key=lambda at: _order(dims[at], sizes)
+    )
+    return LayoutAttr.of(tiled, [sizes[dims[position]] for position in tiled], [*batch, *tiled]) if tiled else None
+
+
+def _tile_of_dimension(encoding: EncodingAttr, tile: Tile) -> dict[int, int]:
+    """The tile sizes of the iteration dimensions (m, n, k) of a matmul; in this order, which is that of the tiles."""
+    *_, m, n, k = range(len(encoding.iteration_sizes))
+    return {m: tile.m0, n: tile.n0, k: tile.k0}
+
+
+def _order(dim: int, sizes: dict[int, int]) -> int:
+    return list(sizes).index(dim)
+
+
+def _device_of(op: Operation) -> str:
+    """The device that a cast is for: that of the region that reads or wrote the encoded value."""
+    if isinstance(op, RegionOp):
+        assert op.device is not None
+        return op.device.data
+    if isinstance(op, UnsetOp):
+        return _device_of(_owner(op.source))
+    return _device_of(next(iter(op.results[0].uses)).operation)
+
+
+def _owner(value: SSAValue) -> Operation:
+    assert isinstance(value, OpResult)
+    return value.op
+
+
+def _values(op: Operation) -> list[SSAValue]:
+    """The results of `op` and of the operations in its body, and the body's arguments."""
+    values: list[SSAValue] = list(op.results)
+    if isinstance(op, RegionOp):
+        block: Block = op.body.block
+        values += block.args
+        values += [result for inner in block.ops for result in inner.results]
+    return values
+
+
+def _specialize(value: SSAValue, target: Target, device: str, resolved: dict[tuple[Attribute, str], Attribute]) -> None:
+    if not isinstance(value.type, TensorType) or not isinstance(value.type.encoding, EncodingAttr):
+        return
+    encoding = value.type.encoding
+    if (encoding, device) not in resolved:
+        resolved[encoding, device] = layout_of(encoding, target.tile(Contraction.of(encoding))) or NoneAttr()
+    Rewriter.replace_value_with_new_type(value, encoded(tensor_type(value), resolved[encoding, device]))
