@@ -1,0 +1,88 @@
+"""The element-wise generic at the end of a region, applied to finished elements of the root while in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.ir import Operation
+from xdsl.ir.affine import AffineDimExpr, AffineMap
+
+from ...runtime.errors import UnsupportedError
+from ..ir import shape_of, view_source
+from .access import Access
+from .body import Scope, emit_body
+from .emit import Function
+from .kernel import KernelContext
+from .types import Value, lanes_of
+
+
+class Epilogue:
+    """What becomes of the elements of `root`'s result: stored as they are, or handed to the trailing generic.
+
+    The generic iterates over the elements of the root's result, which it reads in place, possibly through a reshape;
+    its other operands are read through their indexing maps. `shape` is that of the root's result as it is read here.
+    """
+
+    def __init__(self, context: KernelContext, root: Operation) -> None:
+        self.context = context
+        self.root = root
+        operations = context.operations
+        position = operations.index(root)
+        self.generic = cast(GenericOp, operations[position + 1]) if position + 1 < len(operations) else None
+        if self.generic is None:
+            outputs = context.results_of(root)[0]
+            self.shape = outputs[0].shape
+            self._plain = [Access.of(out, AffineMap.identity(len(out.shape))) for out in outputs]
+            return
+        self._read = self._operand_of_root(self.generic)
+        maps = [attribute.data for attribute in self.generic.indexing_maps.data]
+        self._order = _permutation(maps[self._read])
+        self.shape = shape_of(self.generic.inputs[self._read])
+        count = len(self.generic.inputs)
+        self._inputs = [
+            None if index == self._read else Access.of(context.tensor(value), map)
+            for index, (value, map) in enumerate(zip(self.generic.inputs, maps, strict=False))
+        ]
+        self._results = [
+            [Access.of(out, map) for out in outs]
+            for outs, map in zip(context.results_of(self.generic), maps[count:], strict=True)
+        ]
+
+    def _operand_of_root(self, generic: GenericOp) -> int:
+        for index, value in enumerate(generic.inputs):
+            if view_source(value) is self.root.results[0]:
+                return index
+        raise UnsupportedError("no code can be generated", [f"the consumer of {self.root.name} does not read it"])
+
+    def emit(self, f: Function, indices: Sequence[Value], values: Value, mask: Value | None = None) -> None:
+        """Finishes the elements from `indices` (of `shape`) on along the last dimension: one if `values` is a scalar,
+        else one per lane. `mask` (<N x i1>) limits what is read and written."""
+        lanes = lanes_of(values.type)
+        if self.generic is None:
+            for access in self._plain:
+                access.store(f, values, indices, len(indices) - 1 if lanes > 1 else None, lanes, mask)
+            return
+        loops = [indices[result] for result in self._order]
+        lane_dim = self._order.index(len(indices) - 1) if lanes > 1 else None
+        arguments = [
+            values if access is None else access.load(f, loops, lane_dim, lanes, mask) for access in self._inputs
+        ]
+        block = self.generic.body.block
+        # The initial contents of element-wise results are never read.
+        arguments += [f.undefined("i1")] * len(self._results)
+        tensors = self.context.extracted_tensors(self.generic)
+        scope = Scope(f, self.context.target, lanes, loops, lane_dim, tensors, mask)
+        results = emit_body(scope, block, arguments)
+        for result, accesses in zip(results, self._results, strict=True):
+            for access in accesses:
+                access.store(f, result, loops, lane_dim, lanes, mask)
+
+
+def _permutation(map: AffineMap) -> list[int]:
+    """For each loop the dimension of the operand that follows it."""
+    positions = [expression.position for expression in map.results if isinstance(expression, AffineDimExpr)]
+    if sorted(positions) != list(range(map.num_dims)) or len(positions) != len(map.results):
+        raise UnsupportedError("no code can be generated", [f"an epilogue reads its root through {map}"])
+    return [positions.index(loop) for loop in range(map.num_dims)]
