@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
-from xdsl.builder import Builder, InsertPoint
+from xdsl.builder import Builder
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.rewriter import InsertPoint
 
 from ..tosa import dialect as tosa
-from ..tosa.elements import ElementsAttr
+from ..tosa.elements import ElementsAttr, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -82,10 +83,8 @@ class TosaBuilder:
             self._constants[values] = self._add_first(tosa.ConstOp(values))
         return self._constants[values]
 
-    def splat(self, value: float, like: SSAValue) -> SSAValue:
+    def splat(self, value: float | np.generic, like: SSAValue) -> SSAValue:
         """A constant of one element that broadcasts against `like`: its element type, its rank, every dimension 1."""
-        from ..tosa.elements import numpy_dtype
-
         type = like.type
         assert isinstance(type, TensorType)
         rank = len(type.get_shape())
@@ -100,8 +99,6 @@ class TosaBuilder:
 
     def zero_point(self, value: int, element_type: Attribute) -> SSAValue:
         """The one-element tensor that zero-point operands are: `tensor<1xelement_type>`."""
-        from ..tosa.elements import numpy_dtype
-
         type = TensorType(element_type, [1])
         return self.constant(np.full((1,), value, numpy_dtype(element_type)), type)
 

@@ -1,4 +1,4 @@
-"""What the accessors of the `tflite` package leave to their caller: absent vectors, elements that must be there, text."""
+"""What the accessors of the `tflite` package leave to their caller: absent vectors, elements to be there, and text."""
 
 from __future__ import annotations
 

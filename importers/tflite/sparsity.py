@@ -20,7 +20,8 @@ def densify(elements: Array, shape: tuple[int, ...], sparsity: tflite.SparsityPa
     """The dense tensor of `shape` that holds `elements`, its non-zero ones in traversal order.
 
     The levels of `traversal_order` are the n dimensions of the tensor, then those that index inside a block;
-    `block_map` tells which dimension each of the latter subdivides. Source: the comments of SparsityParameters in schema.fbs.
+    `block_map` tells which dimension each of the latter subdivides.
+    Source: the comments of SparsityParameters in schema.fbs.
     Raises FieldError where the parameters contradict each other or the shape.
     """
     order = list(integers(sparsity.TraversalOrderAsNumpy()))

@@ -1,0 +1,196 @@
+"""A verified TFLite model -> a TOSA module: one function per signature, one legalisation per operator.
+
+The form of the module: `builtin.module` with one `func.func @NAME` per signature ("main" where a model has none), whose
+arguments and results carry `ml_program.identifier = "name"`. Types are inferred by the TOSA operations from the
+arguments' types, so a `--shape` reaches every result; the file's own result shapes are not trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ArrayAttr,
+    DictionaryAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+    UnrealizedConversionCastOp,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.utils.exceptions import VerifyException
+
+from ...runtime.errors import ArgumentError, MalformedFileError, UnsupportedError
+from ..registry import Unsupported
+from . import boundary
+from .errors import FieldError
+from .legalization import Context, legalize
+from .model import Model, Operator, Signature, Tensor
+from .ops import load_legalizations
+
+Shape = Sequence[int]
+
+# What a legalisation raises for operands that do not fit together: the dialect's verifiers, and numpy or the numeric
+# types where the operands of a damaged file have values that its kernels would refuse.
+_REFUSALS = (VerifyException, ValueError, ArithmeticError, IndexError)
+
+
+def import_signatures(model: Model, signature: str | None, shapes: Mapping[str, Shape]) -> ModuleOp:
+    """The module of all signatures of `model`, or of the one called `signature`.
+
+    `shapes` gives dimensions to inputs by name (-1 leaves one dynamic).
+    Raises UnsupportedError listing all operators that cannot be expressed, MalformedFileError for operands that do not
+    fit together, ArgumentError for unknown names or shapes that the model cannot take.
+    """
+    load_legalizations()
+    signatures = select_signatures(model, signature)
+    _check_input_names(signatures, shapes)
+    unsupported: dict[str, None] = {}
+    functions: list[FuncOp] = []
+    for entry in signatures:
+        try:
+            functions.append(_import_function(entry, shapes, unsupported))
+        except FieldError as error:
+            position = model.locate(error.path) if error.path else None
+            message = f"{model.source}: {FieldError(error.path, error.problem, position)}"
+            if shapes:
+                raise ArgumentError(f"the model does not work with the given shapes: {message}") from error
+            raise MalformedFileError(message) from error
+    if unsupported:
+        count = len(unsupported)
+        summary = f"{model.source}: {count} unsupported operator{'s' * (count > 1)}"
+        raise UnsupportedError(summary, list(unsupported))
+    return ModuleOp(list(functions))
+
+
+def select_signatures(model: Model, name: str | None) -> tuple[Signature, ...]:
+    """The signatures to import; a model without any gets one called "main" with its tensors' names."""
+    signatures = model.signatures
+    if not signatures:
+        main = model.subgraphs[0]
+        names = [tuple(tensor.name for tensor in tensors) for tensors in (main.inputs, main.outputs)]
+        signatures = (Signature("main", main, *names),)
+    if name is None:
+        return signatures
+    if chosen := tuple(signature for signature in signatures if signature.name == name):
+        return chosen
+    known = ", ".join(f"'{signature.name}'" for signature in signatures)
+    raise ArgumentError(f"{model.source} has no signature '{name}': it has {known}")
+
+
+def _check_input_names(signatures: Sequence[Signature], shapes: Mapping[str, Shape]) -> None:
+    known = {name for signature in signatures for name in signature.input_names}
+    known |= {tensor.name for signature in signatures for tensor in signature.subgraph.inputs}
+    for name in shapes:
+        if name not in known:
+            inputs = ", ".join(f"'{n}'" for signature in signatures for n in signature.input_names)
+            raise ArgumentError(f"there is no input '{name}' to give a shape: the inputs are {inputs}")
+
+
+def _import_function(signature: Signature, shapes: Mapping[str, Shape], unsupported: dict[str, None]) -> FuncOp:
+    graph = signature.subgraph
+    block = Block()
+    context = Context(block)
+    for tensor, name in zip(graph.inputs, signature.input_names, strict=True):
+        if not tensor.representable:
+            unsupported[f"input '{name}' of type {tensor.type_name}: TOSA has no such tensors"] = None
+        given = shapes.get(name, shapes.get(tensor.name))
+        argument = block.insert_arg(
+            TensorType(boundary.element_type(tensor), _input_shape(tensor, name, given)), len(block.args)
+        )
+        context.bind(tensor, boundary.enter(context, tensor, argument))
+    for operator in graph.operators:
+        _import_operator(operator, context, unsupported)
+    results = [boundary.leave(context, tensor, context.value(tensor)) for tensor in graph.outputs]
+    block.add_op(ReturnOp(*results))
+    return FuncOp(
+        signature.name,
+        ([argument.type for argument in block.args], [result.type for result in results]),
+        Region(block),
+        arg_attrs=_identifiers(graph.inputs, signature.input_names),
+        res_attrs=_identifiers(graph.outputs, signature.output_names),
+    )
+
+
+def _input_shape(tensor: Tensor, name: str, given: Shape | None) -> tuple[int, ...]:
+    if given is None:
+        return tensor.shape
+    shape = tuple(int(dim) for dim in given)
+    if len(shape) != len(tensor.shape):
+        raise ArgumentError(
+            f"input '{name}' has {len(tensor.shape)} dimensions {list(tensor.shape)}, not {list(shape)}"
+        )
+    if any(dim < 1 and dim != DYNAMIC_INDEX for dim in shape):
+        raise ArgumentError(f"the shape {list(shape)} for input '{name}' has a dimension below 1")
+    return shape
+
+
+def _identifiers(tensors: Sequence[Tensor], names: Sequence[str]) -> ArrayAttr[DictionaryAttr]:
+    """The attributes by which users name inputs and outputs; `unsigned` marks i8 values that users see as uint8."""
+    entries: list[DictionaryAttr] = []
+    for tensor, name in zip(tensors, names, strict=True):
+        attributes: dict[str, Attribute] = {"ml_program.identifier": StringAttr(name)}
+        if tensor.unsigned:
+            attributes["ml_program.unsigned"] = UnitAttr()
+        entries.append(DictionaryAttr(attributes))
+    return ArrayAttr(entries)
+
+
+def _import_operator(operator: Operator, context: Context, unsupported: dict[str, None]) -> None:
+    """Legalise one operator; where it is unsupported, note that and go on with placeholders for its results."""
+    try:
+        values = _legalize(operator, context)
+    except Unsupported as reason:
+        unsupported[f"{_describe(operator)}: {reason}"] = None
+        values = [_placeholder(context, tensor) for tensor in operator.outputs]
+    for tensor, value in zip(operator.outputs, values, strict=True):
+        _check_result(operator, tensor, value)
+        context.bind(tensor, value)
+
+
+def _legalize(operator: Operator, context: Context) -> list[SSAValue]:
+    legalization = legalize.get(operator.name)
+    if legalization is None:
+        raise Unsupported("no legalisation to TOSA is registered for it")
+    for tensor in (*operator.inputs, *operator.outputs):
+        if tensor is not None and not tensor.representable:
+            kind = "a variable" if tensor.is_variable else f"of type {tensor.type_name}"
+            raise Unsupported(f"tensor '{tensor.name}' is {kind}, which TOSA does not have")
+    try:
+        values = legalization(operator, context)
+    except _REFUSALS as error:
+        raise FieldError(operator.path, f"{_describe(operator)}: {_one_line(error)}") from error
+    values = [values] if isinstance(values, SSAValue) else list(values)
+    if len(values) != len(operator.outputs):
+        raise FieldError(
+            f"{operator.path}.outputs", f"{operator.name} has {len(operator.outputs)} results, not {len(values)}"
+        )
+    return values
+
+
+def _placeholder(context: Context, tensor: Tensor) -> SSAValue:
+    """Stands for the result of an unsupported operator, so that those after it are looked at too."""
+    return context.add(UnrealizedConversionCastOp.get([], [TensorType(boundary.element_type(tensor), tensor.shape)]))
+
+
+def _check_result(operator: Operator, tensor: Tensor, value: SSAValue) -> None:
+    type = value.type
+    assert isinstance(type, TensorType)
+    if type.get_element_type() != tensor.element_type:
+        problem = f"{_describe(operator)}: '{tensor.name}' is declared {tensor.type_name} but computed as {type}"
+        raise FieldError(operator.path, problem)
+    if any(dim < DYNAMIC_INDEX for dim in type.get_shape()):
+        raise FieldError(operator.path, f"{_describe(operator)}: '{tensor.name}' would have the type {type}")
+
+
+def _describe(operator: Operator) -> str:
+    inputs = ", ".join(f"'{tensor.name}'" for tensor in operator.inputs if tensor is not None)
+    outputs = ", ".join(f"'{tensor.name}'" for tensor in operator.outputs)
+    return f"{operator.name}({inputs}) -> {outputs}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
