@@ -87,6 +87,7 @@ class Step:
     device: the device the step runs on, such as "cpu".
     flops, bytes: arithmetic operations and memory traffic of one execution, for reports and cost models.
     description: for people, such as "conv_2d 1x56x56x24 x 144 f32, weights 9x32 tiles".
+    dtype: numpy dtype name of what its arithmetic multiplies; a profile compares `flops` with the peak for it.
     """
 
     kernel: str
@@ -95,6 +96,7 @@ class Step:
     flops: int
     bytes: int
     description: str
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)

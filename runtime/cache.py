@@ -1,0 +1,112 @@
+"""Compiled artifacts, kept by the content they were made from.
+
+The key covers the input's bytes, the options, the package's version, the compiler's own files (a change of one line
+invalidates, so working on the compiler is safe) and, for the target "host", the features of this CPU. Files lie under
+$XDG_CACHE_HOME/tosaic (~/.cache/tosaic); the least recently used go first when they exceed `TOSAIC_CACHE_BYTES`.
+
+Finding and loading an entry imports nothing of the compiler: a cached model starts as fast as an artifact does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .artifact import Artifact
+from .cpu_features import host_features
+from .errors import MalformedFileError
+
+_DEFAULT_BYTES = 4 << 30
+_COMPILER = ("importers", "tosa", "lowering")
+_SUFFIX = ".module"
+
+
+class Cache:
+    """The user's cache folder. Whatever goes wrong in it costs time, never a result: errors of the disk are a miss."""
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        self.folder = folder or default_folder()
+        self.limit = limit if limit is not None else int(os.environ.get("TOSAIC_CACHE_BYTES", _DEFAULT_BYTES))
+
+    def load(self, key: str) -> Artifact | None:
+        """The artifact stored under `key`, or None. A damaged one is removed."""
+        path = self._path(key)
+        try:
+            artifact = Artifact.load(path)
+            os.utime(path)
+        except MalformedFileError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+        except OSError:
+            return None
+        return artifact
+
+    def store(self, key: str, artifact: Artifact) -> None:
+        """Keep `artifact`, then remove the least recently used beyond the limit."""
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            artifact.save(self._path(key))
+            self._evict()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{_SUFFIX}"
+
+    def _evict(self) -> None:
+        entries = [(path.stat(), path) for path in self.folder.glob(f"*{_SUFFIX}")]
+        total = sum(status.st_size for status, _ in entries)
+        for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime):
+            if total <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= status.st_size
+
+
+def default_folder() -> Path:
+    """$XDG_CACHE_HOME/tosaic, by the XDG base directory specification."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "tosaic"
+
+
+def cache_key(content: bytes | memoryview, options: Mapping[str, object]) -> str:
+    """The name under which the artifact compiled from `content` with `options` (JSON values) is kept."""
+    description = {
+        "content": hashlib.sha256(content).hexdigest(),
+        "options": options,
+        "version": _version(),
+        "compiler": _compiler_fingerprint(),
+        "host": sorted(host_features()) if options.get("target") == "host" else None,
+    }
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("tosaic")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _compiler_fingerprint() -> list[tuple[str, int, int]]:
+    """Name, size and time of every source file of the compiler: a few milliseconds, unlike reading them."""
+    fingerprint = []
+    for package in _COMPILER:
+        for root in _package_folders(package):
+            for path in sorted(root.rglob("*.py")):
+                status = path.stat()
+                fingerprint.append((f"{package}/{path.relative_to(root)}", status.st_size, status.st_mtime_ns))
+    return fingerprint
+
+
+def _package_folders(package: str) -> list[Path]:
+    """Where `tosaic.PACKAGE` lies, found without importing it."""
+    from importlib.util import find_spec
+
+    specification = find_spec(f"tosaic.{package}")
+    locations = (specification.submodule_search_locations if specification else None) or []
+    return [Path(location) for location in locations]
