@@ -12,16 +12,14 @@ The 8-bit SOFTMAX is LiteRT's fixed-point reference bit for bit (`kernels/intern
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tflite
 from xdsl.dialects.builtin import i8, i16, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, cast, element_type_of
-from ..fixed_point import INT32_MAX, Array, exp_on_negative_values
+from ...quantization import cast, element_type_of, quantize_multiplier
+from ..fixed_point import INT32_MAX, Array, doubling_high_multiply, exp_on_negative_values
 from ..legalization import Context, Operator, legalize
 from .shaping import shape_of
 
@@ -87,21 +85,23 @@ def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> S
     reciprocal = _reciprocal(context, total, leading_zeros)
     # The sum has 31 - 12 fraction bits, the reciprocal is that of the sum shifted to [1, 2), the result has 8 bits.
     exponent = context.add(tosa.SubOp(context.splat(_SUM_BITS + 31 - 8, like=total), leading_zeros))
-    quotient = context.add(tosa.ArithmeticRightShiftOp(_high_multiply(context, exp, reciprocal), exponent, round=True))
+    # Sums of 512 and more need more than the greatest shift. LiteRT's reference aborts there; we scale the reciprocal.
+    limited = context.add(tosa.MinimumOp(exponent, context.splat(31, like=total)))
+    excess = context.add(tosa.SubOp(exponent, limited))
+    reciprocal = context.add(tosa.ArithmeticRightShiftOp(reciprocal, excess, round=False))
+    quotient = context.add(tosa.ArithmeticRightShiftOp(_high_multiply(context, exp, reciprocal), limited, round=True))
     shifted = context.add(tosa.SubOp(quotient, context.splat(128, like=quotient)))
-    limited = context.add(tosa.MinimumOp(shifted, context.splat(127, like=shifted)))
-    return cast(context, limited, i8)
+    return cast(context, context.add(tosa.MinimumOp(shifted, context.splat(127, like=shifted))), i8)
 
 
 def _exp_entries(beta: float, scale: float) -> Array:
     """exp(beta * scale * d) with 31 fraction bits for the differences d = -255..0; 0 where the kernel leaves it out."""
-    limit = float(INT32_MAX)
-    factor = min(float(np.float32(beta)) * scale * 2.0 ** (31 - _DIFFERENCE_BITS), limit)
-    _, left_shift = math.frexp(factor)
-    least = -math.floor(((1 << _DIFFERENCE_BITS) - 1) * 2.0 ** (31 - _DIFFERENCE_BITS) / 2.0**left_shift)
-    differences = np.maximum(np.arange(-255, 1), least)
-    scaled = Scale.tflite(factor).apply(differences)
-    return np.where(np.arange(-255, 1) >= least, exp_on_negative_values(scaled, _DIFFERENCE_BITS), 0)
+    factor = min(float(np.float32(beta)) * scale * 2.0 ** (31 - _DIFFERENCE_BITS), float(INT32_MAX))
+    mantissa, left_shift = (int(part[0]) for part in quantize_multiplier(factor))
+    radius = ((1 << _DIFFERENCE_BITS) - 1) << (31 - _DIFFERENCE_BITS) >> left_shift
+    differences = np.maximum(np.arange(-255, 1, dtype=np.int64), -radius)
+    scaled = doubling_high_multiply(differences << left_shift, mantissa)
+    return np.where(np.arange(-255, 1) >= -radius, exp_on_negative_values(scaled, _DIFFERENCE_BITS), 0)
 
 
 def _exp_of_differences(context: Context, x: SSAValue, entries: Array) -> SSAValue:
