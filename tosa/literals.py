@@ -84,7 +84,7 @@ def array_from_hex(data: bytes, type: TensorType) -> Array:
         narrow = np.frombuffer(data, np.uint8).reshape(-1, stored)
         wide = np.where(narrow[:, -1:] >= 128, np.uint8(255), np.uint8(0)).repeat(dtype.itemsize, axis=1)
         wide[:, :stored] = narrow
-        return _frombuffer(memoryview(np.ascontiguousarray(wide)).cast("B"), dtype, shape)
+        return _frombuffer(memoryview(wide.tobytes()), dtype, shape)
     return _frombuffer(memoryview(data), dtype, shape)
 
 
@@ -116,7 +116,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, np.integer):
         return str(int(value))
     # bfloat16 has no shortest decimal of its own; that of the equal f32 is exact.
-    value = value if isinstance(value, (np.float16, np.float32, np.float64)) else np.float32(value)
+    value = value if value.dtype.kind == "f" else np.float32(value)
     if not np.isfinite(value):
         return f"0x{value.tobytes()[::-1].hex().upper()}"
     return np.format_float_scientific(value, unique=True, trim="0")

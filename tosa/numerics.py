@@ -43,7 +43,7 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 def erf(values: Array) -> Array:
     """The error function, in f64 through the C library and rounded once."""
-    return _erf(values.astype(np.float64)).astype(np.float64).astype(values.dtype)
+    return np.asarray(_erf(values.astype(np.float64)), dtype=np.float64).astype(values.dtype)
 
 
 def count_leading_zeros(values: Array) -> Array:

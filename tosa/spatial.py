@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -105,7 +106,7 @@ def convolve_transposed(values: Array, weight: Array, out_pad: Sequence[int], st
 def window_counts(extents: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int]) -> Array:
     """How many elements of each window [OH,OW] are not padding."""
     inside = pad_spatial(np.ones((1, *extents, 1), np.int64), pad)
-    return sum(view for _, view in window_taps(inside, kernel, stride, (1, 1)))[0, :, :, 0]
+    return functools.reduce(np.add, (view for _, view in window_taps(inside, kernel, stride, (1, 1))))[0, :, :, 0]
 
 
 def resize_positions(count: int, numerator: int, denominator: int, offset: int, extent: int) -> tuple[Array, ...]:

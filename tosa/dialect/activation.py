@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def
 
@@ -14,7 +14,7 @@ from ..numerics import clamp, erf, sigmoid
 from .attributes import NanModeAttr
 from .base import Array
 from .elementwise import ElementwiseOp
-from .types import element_of, is_float
+from .types import element_of
 
 
 class ActivationOp(ElementwiseOp):
@@ -42,9 +42,7 @@ class ClampOp(ElementwiseOp):
         self, input: SSAValue | Operation, min_val: Any, max_val: Any, nan_mode: Any = "PROPAGATE", **named: Any
     ) -> None:
         element = element_of(SSAValue.get(input))
-        make = FloatAttr if is_float(element) else IntegerAttr
-        limits = (value if isinstance(value, Attribute) else make(value, element) for value in (min_val, max_val))
-        super().__init__(input, *limits, nan_mode, **named)
+        super().__init__(input, _limit(min_val, element), _limit(max_val, element), nan_mode, **named)
 
     def infer(self) -> Sequence[Attribute]:
         element = element_of(self.input)
@@ -56,6 +54,15 @@ class ClampOp(ElementwiseOp):
 
     def compute(self, *operands: Array) -> Array:
         return clamp(operands[0], self.min_val.value.data, self.max_val.value.data, self.nan_mode.data == "IGNORE")
+
+
+def _limit(value: Any, element: Attribute) -> Attribute:
+    if isinstance(value, Attribute):
+        return value
+    if isinstance(element, AnyFloat):
+        return FloatAttr(float(value), element)
+    assert isinstance(element, IntegerType)
+    return IntegerAttr(int(value), element)
 
 
 @irdl_op_definition

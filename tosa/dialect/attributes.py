@@ -117,7 +117,7 @@ def plain(attribute: Attribute) -> Any:
         case IntegerAttr(type=type, value=value):
             return bool(value.data) if type == BoolAttr.from_bool(True).type else value.data
         case DenseArrayBase():
-            return attribute.get_values()
+            return tuple(item.value.data for item in attribute.iter_attrs())
         case ElementsAttr():
             return attribute.array
         case KeywordAttr() | StringAttr():

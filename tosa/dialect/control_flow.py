@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xdsl.dialects.builtin import TensorType, TypeAttribute, i1
-from xdsl.ir import Attribute, Region, SSAValue
+from xdsl.dialects.builtin import TensorType, i1
+from xdsl.ir import Attribute, Region, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, region_def, traits_def, var_operand_def, var_result_def
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.traits import IsTerminator

@@ -11,10 +11,9 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     IntegerType,
     TensorType,
-    TypeAttribute,
     i32,
 )
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 

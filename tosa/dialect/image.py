@@ -48,7 +48,7 @@ class ResizeOp(TosaOp):
             if min(scale) < 1:
                 self.fail(f"scale must be positive, got {list(scale)}")
             extents = [
-                self.resized(spatial[axis], *scale[2 * axis : 2 * axis + 2], offset[axis], border[axis])
+                self.resized(spatial[axis], scale[2 * axis], scale[2 * axis + 1], offset[axis], border[axis])
                 for axis in (0, 1)
             ]
         return [TensorType(self.result_element(element_of(self.input)), [batch, *extents, channels])]

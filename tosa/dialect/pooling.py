@@ -6,8 +6,8 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, TensorType, TypeAttribute
-from xdsl.ir import Attribute
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, TensorType
+from xdsl.ir import Attribute, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
@@ -73,7 +73,7 @@ class AvgPool2DOp(PoolingOp):
         counts = spatial.window_counts(values.shape[1:3], kernel, stride, pad)[None, :, :, None]
         centred = values if values.dtype.kind == "f" else values.astype(np.int64) - int(input_zp.item())
         taps = spatial.window_taps(spatial.pad_spatial(centred, pad), kernel, stride, (1, 1))
-        total = sum(view for _, view in taps)
+        total = functools.reduce(np.add, (view for _, view in taps))
         if values.dtype.kind == "f":
             return total / counts.astype(values.dtype)
         multiplier, shift = numerics.reciprocal_scale(counts)

@@ -139,4 +139,4 @@ class ArgMaxOp(AxisOp):
         (operand,) = operands
         if self.nan_mode.data == "IGNORE" and operand.dtype.kind == "f":
             operand = np.where(np.isnan(operand), -np.inf, operand)
-        return np.argmax(operand, axis=self.plain("axis")).astype(np.int32)
+        return np.asarray(np.argmax(operand, axis=self.plain("axis")), dtype=np.int32)
