@@ -60,6 +60,18 @@ class Loop:
         return self._yielded or []
 
 
+class Phi:
+    """A value that depends on the block its block was entered from, for loops that are not counted."""
+
+    def __init__(self, value: Value, sources: dict[str, Value | None]) -> None:
+        self.value = value
+        self.sources = sources
+
+    def set(self, block: str, value: Value) -> None:
+        """The value when coming from `block`, which was not known yet when the phi was placed."""
+        self.sources[block] = value
+
+
 class Function(Arithmetic):
     """Emits one LLVM function; `arguments` are its parameters, `text()` is the definition."""
 
@@ -80,11 +92,15 @@ class Function(Arithmetic):
         self._header = f"define {linkage} {result} @{name}({signature}) {ATTRIBUTES} {attributes} {{\nentry:\n"
         self._allocations: list[str] = []
         self._globals: list[str] = []
+        self._phis: list[tuple[int, Phi]] = []
         self._block = "entry"
 
     def text(self) -> str:
         """The finished definition (which returns void unless `ret` was emitted), preceded by its constants."""
         lines = self._lines
+        for line, phi in self._phis:
+            sources = [(value, block) for block, value in phi.sources.items() if value is not None]
+            lines[line] = self._phi(phi.value.text, phi.value.type, sources)
         if not lines or not lines[-1].startswith(("  ret", "  unreachable")):
             lines.append("  ret void")
         body = "\n".join([*self._allocations, *lines])
@@ -177,6 +193,17 @@ class Function(Arithmetic):
 
     def branch_if(self, condition: Value, then: str, otherwise: str) -> None:
         self._lines.append(f"  br i1 {condition.text}, label %{then}, label %{otherwise}")
+
+    def phi(self, type: str, sources: dict[str, Value | None]) -> Phi:
+        """A phi of the current block by the label it came from; sources still None are set later."""
+        phi = Phi(Value(type, self._name()), sources)
+        self._phis.append((len(self._lines), phi))
+        self._lines.append("")
+        return phi
+
+    def line(self, instruction: str) -> None:
+        """`instruction` verbatim, for those without a result."""
+        self._lines.append(f"  {instruction}")
 
     def ret(self, value: Value | None = None) -> None:
         self._lines.append("  ret void" if value is None else f"  ret {value.type} {value.text}")

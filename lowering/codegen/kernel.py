@@ -29,10 +29,15 @@ SCALAR_OPERATIONS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp
 
 @dataclass(frozen=True)
 class Kernel:
-    """The LLVM function of a region and the scratch memory that each thread needs to call it."""
+    """The LLVM function of a region, the scratch memory each thread needs, and how many buffers it reads and writes.
+
+    `void name(operands..., results..., ptr scratch, i64 thread, i64 threads)`, all buffers being pointers.
+    """
 
     text: str
     scratch_bytes: int
+    operands: int
+    results: int
 
 
 class KernelContext:
@@ -120,7 +125,7 @@ class KernelContext:
         return f.mul(begin, i64(grain)), f.min(f.mul(end, i64(grain)), i64(total))
 
     def finish(self, scratch_bytes: int = 0) -> Kernel:
-        return Kernel(self.f.text(), scratch_bytes)
+        return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs))
 
 
 def _tensor(type: Attribute, pointer: Value) -> Tensor:
