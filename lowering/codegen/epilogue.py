@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import cast
 
-from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.linalg.ops import GenericOp, IndexOp
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
@@ -55,6 +56,30 @@ class Epilogue:
             if view_source(value) is self.root.results[0]:
                 return index
         raise UnsupportedError("no code can be generated", [f"the consumer of {self.root.name} does not read it"])
+
+    @property
+    def rows_are_linear(self) -> bool:
+        """Whether indices [0, ..., 0, row, last] address the same elements, rows counting over all leading dimensions.
+
+        Contractions count rows so; where every tensor is addressed linearly by them, no divisions are needed.
+        """
+        if self.generic is None:
+            return True
+        if any(isinstance(op, IndexOp) for op in self.generic.body.block.ops):
+            return False
+        accesses = [access for access in self._inputs if access is not None]
+        accesses += [access for outs in self._results for access in outs]
+        return all(self._is_linear_in_rows(access) for access in accesses)
+
+    def _is_linear_in_rows(self, access: Access) -> bool:
+        rank = len(self.shape)
+        strides = [0] * rank
+        for loop, dim in enumerate(self._order):
+            strides[dim] = access.strides[loop]
+        return not access.quasi and all(
+            self.shape[dim] == 1 or strides[dim] == strides[rank - 2] * prod(self.shape[dim + 1 : rank - 1])
+            for dim in range(rank - 2)
+        )
 
     def emit(self, f: Function, indices: Sequence[Value], values: Value, mask: Value | None = None) -> None:
         """Finishes the elements from `indices` (of `shape`) on along the last dimension: one if `values` is a scalar,

@@ -19,7 +19,7 @@ _STRAIGHT = 8
 
 @dataclass(frozen=True)
 class Conversion:
-    """From `source` elements to `panel` elements: exactly widened, then `offset` added (wrapping in the panel's type)."""
+    """From `source` elements to `panel` elements: widened exactly, then `offset` added (wrapping)."""
 
     target: Target
     source: str
@@ -67,9 +67,7 @@ def copy_run(f: Function, conversion: Conversion, source: Value, destination: Va
     lanes = min(conversion.lanes, 1 << (count.bit_length() - 1))
 
     def move(first: Value | int, width: int) -> None:
-        value = f.load(
-            vector_type(conversion.source, width), _element(f, source, conversion.source_bytes, first)
-        )
+        value = f.load(vector_type(conversion.source, width), _element(f, source, conversion.source_bytes, first))
         f.store(conversion.apply(f, value), _element(f, destination, conversion.panel_bytes, first))
 
     _cover(f, count, lanes, move)

@@ -20,7 +20,7 @@ from typing import Protocol
 from .arithmetic import i64
 from .emit import Function
 from .microkernel import Microkernel
-from .types import I64, Value
+from .types import Value
 
 _BLOCK_BYTES = 512 * 1024
 _FEWEST_ROWS, _MOST_ROWS = 64, 128
@@ -46,7 +46,7 @@ class LeftSide(Protocol):
 
 
 Finish = Callable[[Function, Value, Value, Value, Value, Value], None]
-"""finish(f, sums, batch, row, skip, panel): rows [row + skip, row + m0) of panel `panel` are final in the tile `sums`."""
+"""finish(f, sums, batch, row, skip, panel): rows [row + skip, row + m0) of that panel are final in the tile `sums`."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,7 @@ class Sweep:
         if self.tiles % self.tiles_per_block == 0:
             tiles = i64(self.tiles_per_block)
         else:
-            tiles = f.min(
-                i64(self.tiles_per_block), f.sub(i64(self.tiles), f.mul(block, i64(self.tiles_per_block)))
-            )
+            tiles = f.min(i64(self.tiles_per_block), f.sub(i64(self.tiles), f.mul(block, i64(self.tiles_per_block))))
         if self.m % (self.tiles_per_block * m0) == 0:
             rows = i64(self.block_rows)
         else:

@@ -1,0 +1,197 @@
+"""`tiled.conv_2d` as a matrix product: output pixels are rows, the window is k.
+
+A 1x1 window without strides or padding finds its rows in the image as they are. For any other, the windows of a
+block of pixels are gathered into scratch (im2col of one block, never of the image): a block is swept over all panels of
+the filter, so that a gathered element, one vector move per 64 bytes, takes part in n multiply-adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.dialects.builtin import DenseArrayBase, IntegerType
+
+from ..dialects.tiled import Conv2DOp
+from ..ir import tensor_type
+from .arithmetic import i64
+from .contraction import emit_sweep, plain_rows, product_of
+from .emit import Function
+from .epilogue import Epilogue
+from .kernel import KernelContext
+from .microkernel import Microkernel
+from .panel import Conversion, copy_run, fill_run, row_stride
+from .sweep import LeftSide, Sweep
+from .types import Value, memory_type
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a window slides over an image: shapes in elements, (vertical, horizontal) pairs, top and left padding."""
+
+    image: tuple[int, int]
+    output: tuple[int, int]
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    before: tuple[int, int]
+
+    def reaches_out(self, axis: int) -> bool:
+        """Whether some window leaves the image along `axis`."""
+        last = (self.output[axis] - 1) * self.strides[axis] - self.before[axis] + self.span(axis) - 1
+        return self.before[axis] > 0 or last >= self.image[axis]
+
+    def span(self, axis: int) -> int:
+        """Pixels from the first to the last tap, both included."""
+        return (self.kernel[axis] - 1) * self.dilations[axis] + 1
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether output pixel i reads exactly image pixel i."""
+        return self.kernel == (1, 1) and self.strides == (1, 1) and self.image == self.output and self.before == (0, 0)
+
+
+@dataclass(frozen=True)
+class GatheredWindows:
+    """Rows [kh, kw, c] of output pixels, gathered from the image [n, h, w, c] at `pointer`, `pitch` bytes apart."""
+
+    pointer: Value
+    window: Window
+    channels: int
+    conversion: Conversion
+    pad_value: int | float
+    padded_k: int
+    pitch: int
+    prepares: bool = True
+
+    def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
+        height, width = self.window.output
+        image, pixel = f.udiv(first, i64(height * width)), f.urem(first, i64(height * width))
+        start = [image, f.udiv(pixel, i64(width)), f.urem(pixel, i64(width))]
+        with f.loop(0, rows, carried=start) as row:
+            image, oh, ow = row.values
+            self._pixel(f, f.gep(scratch, f.mul(row.index, i64(self.pitch))), image, oh, ow)
+            row.yield_(*_following(f, image, oh, ow, height, width))
+        return scratch
+
+    def _pixel(self, f: Function, destination: Value, image: Value, oh: Value, ow: Value) -> None:
+        window, size = self.window, self.conversion.panel_bytes
+        image_bytes = window.image[0] * window.image[1] * self.channels * self.conversion.source_bytes
+        source = f.gep(self.pointer, f.mul(image, i64(image_bytes)))
+        top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
+        left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
+        run = window.kernel[1] * self.channels
+        with f.loop(0, window.kernel[0]) as kh:
+            y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
+            self._window_row(f, source, f.gep(destination, f.mul(kh.index, i64(run * size))), y, left)
+        k = window.kernel[0] * run
+        if self.padded_k > k:
+            fill_run(f, self.conversion, f.gep(destination, k * size), self.padded_k - k, 0)
+
+    def _window_row(self, f: Function, image: Value, destination: Value, y: Value, left: Value) -> None:
+        """One row of a window: a single run where it lies within the image, tap by tap at the edges."""
+        window = self.window
+        is_run = window.dilations[1] == 1 or window.kernel[1] == 1
+        whole_rows = window.image[1] - window.span(1) + 1
+        if not is_run or whole_rows <= 0:
+            self._taps(f, image, destination, y, left)
+            return
+
+        def copy() -> None:
+            copy_run(
+                f, self.conversion, self._address(f, image, y, left), destination, window.kernel[1] * self.channels
+            )
+
+        conditions = []
+        if window.reaches_out(0):
+            conditions.append(f.icmp("ult", y, i64(window.image[0])))
+        if window.reaches_out(1):
+            conditions.append(f.icmp("ult", left, i64(whole_rows)))
+        if not conditions:
+            copy()
+            return
+        inside = conditions[0] if len(conditions) == 1 else f.and_(*conditions)
+        with f.if_(inside):
+            copy()
+        with f.if_(f.xor(inside, f.const("i1", True))):
+            self._taps(f, image, destination, y, left)
+
+    def _taps(self, f: Function, image: Value, destination: Value, y: Value, left: Value) -> None:
+        window, channels = self.window, self.channels
+        in_column = f.icmp("ult", y, i64(window.image[0]))
+        with f.loop(0, window.kernel[1]) as kw:
+            x = f.add(left, f.mul(kw.index, i64(window.dilations[1])))
+            tap = f.gep(destination, f.mul(kw.index, i64(channels * self.conversion.panel_bytes)))
+            inside = f.and_(in_column, f.icmp("ult", x, i64(window.image[1])))
+            with f.if_(inside):
+                copy_run(f, self.conversion, self._address(f, image, y, x), tap, channels)
+            with f.if_(f.xor(inside, f.const("i1", True))):
+                fill_run(f, self.conversion, tap, channels, self.pad_value)
+
+    def _address(self, f: Function, image: Value, y: Value, x: Value) -> Value:
+        pixel = f.add(f.mul(y, i64(self.window.image[1])), x)
+        return f.gep(image, f.mul(pixel, i64(self.channels * self.conversion.source_bytes)))
+
+
+def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
+    """Emits `tiled.conv_2d`; returns the bytes of scratch per thread."""
+    image_type, filter_type, result_type = (tensor_type(value) for value in (root.image, root.filter, root.result))
+    images, height, width, channels = image_type.get_shape()
+    _, out_height, out_width, n = result_type.get_shape()
+    offset = root.lhs_offset.value.data if root.lhs_offset else 0
+    product = product_of(context.target, image_type, filter_type, result_type, offset)
+    conversion = Conversion(context.target, memory_type(image_type.get_element_type()), product.panel, offset)
+    panels, steps, n0, k0 = filter_type.get_shape()
+    m = images * out_height * out_width
+    m0 = min(root.rows.value.data, m)
+    top, _, leftmost, _ = _values(root.pad)
+    window = Window(
+        (height, width),
+        (out_height, out_width),
+        _pair(root.kernel),
+        _pair(root.strides),
+        _pair(root.dilations),
+        (top, leftmost),
+    )
+    pointer = context.tensor(root.image).pointer
+    left: LeftSide
+    if window.is_pointwise:
+        left, pitch = plain_rows(pointer, product, conversion, m, channels, m0, filter_type)
+    else:
+        pad_value = root.pad_value.value.data if root.pad_value else 0
+        pitch = row_stride(steps * product.panel_step)
+        left = GatheredWindows(pointer, window, channels, conversion, pad_value, steps * k0, pitch)
+    kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
+    sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False)
+
+    linear = Epilogue(context, root).rows_are_linear
+
+    def indices(f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
+        if linear:
+            return [i64(0), i64(0), row, column]
+        pixel = f.urem(row, i64(out_height * out_width))
+        image = f.udiv(row, i64(out_height * out_width))
+        return [image, f.udiv(pixel, i64(out_width)), f.urem(pixel, i64(out_width)), column]
+
+    return emit_sweep(context, root, root.filter, sweep, left, n, indices)
+
+
+def _following(f: Function, image: Value, oh: Value, ow: Value, height: int, width: int) -> list[Value]:
+    """The pixel after (image, oh, ow) in row-major order."""
+    zero = i64(0)
+    next_ow = f.add(ow, i64(1))
+    row_ends = f.icmp("eq", next_ow, i64(width))
+    next_oh = f.select(row_ends, f.add(oh, i64(1)), oh)
+    image_ends = f.icmp("eq", next_oh, i64(height))
+    next_image = f.select(image_ends, f.add(image, i64(1)), image)
+    return [next_image, f.select(image_ends, zero, next_oh), f.select(row_ends, zero, next_ow)]
+
+
+def _values(attribute: DenseArrayBase) -> list[int]:
+    return [int(value) for value in cast("DenseArrayBase[IntegerType]", attribute).get_values()]
+
+
+def _pair(attribute: DenseArrayBase) -> tuple[int, int]:
+    vertical, horizontal = _values(attribute)
+    return vertical, horizontal
