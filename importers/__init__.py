@@ -14,13 +14,14 @@ __all__ = ["import_model"]
 
 def import_model(
     source: str | Path | bytes,
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    shapes: Mapping[str, Sequence[int]] | Sequence[Sequence[int]] = (),
     signature: str | None = None,
 ) -> ModuleOp:
     """Import a TFLite model, given as a path or as the bytes of the file, as a verified, canonical TOSA module.
 
-    `shapes` fixes dimensions of inputs by name, such as {"input": (1, 224, 224, 3)}; -1 leaves one dynamic, as do
-    inputs that are not named and that the model declares dynamic. `signature` selects one of several entry points.
+    `shapes` fixes dimensions of inputs by name, such as {"input": (1, 224, 224, 3)}, or of all inputs in order; -1
+    leaves one dynamic, as do inputs that are not named and that the model declares dynamic. `signature` selects one of
+    several entry points.
 
     The module holds one function per signature ("main" where the model has none). Constants are views of the file,
     which stays mapped as long as they live.
@@ -33,7 +34,7 @@ def import_model(
     from .tflite.importer import import_signatures
     from .tflite.reader import read_model
 
-    module = import_signatures(read_model(source), signature, shapes or {})
+    module = import_signatures(read_model(source), signature, shapes)
     module.verify()
     canonicalize(module)
     return module

@@ -7,7 +7,8 @@ arguments' types, so a `--shape` reaches every result; the file's own result sha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -20,7 +21,7 @@ from xdsl.dialects.builtin import (
     UnrealizedConversionCastOp,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from ...runtime.errors import ArgumentError, MalformedFileError, UnsupportedError
@@ -32,38 +33,58 @@ from .model import Model, Operator, Signature, Tensor
 from .ops import load_legalizations
 
 Shape = Sequence[int]
+Shapes = Mapping[str, Shape] | Sequence[Shape]
+"""Shapes of inputs, by name or for all inputs of the model in order; -1 leaves a dimension dynamic."""
+
+Observer = Callable[[Operator, list[Operation]], None]
+"""Told, for each operator, which TOSA operations it became."""
 
 # What a legalisation raises for operands that do not fit together: the dialect's verifiers, and numpy or the numeric
 # types where the operands of a damaged file have values that its kernels would refuse.
 _REFUSALS = (VerifyException, ValueError, ArithmeticError, IndexError)
 
 
-def import_signatures(model: Model, signature: str | None, shapes: Mapping[str, Shape]) -> ModuleOp:
+@dataclass(frozen=True)
+class Import:
+    """What became of a model: complete only where nothing is `unsupported`."""
+
+    functions: list[FuncOp]
+    unsupported: list[str]
+    """Every operator or input that cannot be expressed, with its tensors, the reason and what would help."""
+
+
+def import_signatures(model: Model, signature: str | None, shapes: Shapes) -> ModuleOp:
     """The module of all signatures of `model`, or of the one called `signature`.
 
-    `shapes` gives dimensions to inputs by name (-1 leaves one dynamic).
     Raises UnsupportedError listing all operators that cannot be expressed, MalformedFileError for operands that do not
     fit together, ArgumentError for unknown names or shapes that the model cannot take.
     """
+    result = try_import(model, signature, shapes)
+    if result.unsupported:
+        count = len(result.unsupported)
+        raise UnsupportedError(f"{model.source}: {count} unsupported operator{'s' * (count > 1)}", result.unsupported)
+    return ModuleOp(list(result.functions))
+
+
+def try_import(
+    model: Model, signature: str | None = None, shapes: Shapes = (), observer: Observer = lambda operator, made: None
+) -> Import:
+    """Import as far as possible: placeholders stand for the results of unsupported operators."""
     load_legalizations()
     signatures = select_signatures(model, signature)
-    _check_input_names(signatures, shapes)
+    by_name = _shapes_by_name(signatures, shapes)
     unsupported: dict[str, None] = {}
     functions: list[FuncOp] = []
     for entry in signatures:
         try:
-            functions.append(_import_function(entry, shapes, unsupported))
+            functions.append(_import_function(entry, by_name, unsupported, observer))
         except FieldError as error:
             position = model.locate(error.path) if error.path else None
             message = f"{model.source}: {FieldError(error.path, error.problem, position)}"
-            if shapes:
+            if by_name:
                 raise ArgumentError(f"the model does not work with the given shapes: {message}") from error
             raise MalformedFileError(message) from error
-    if unsupported:
-        count = len(unsupported)
-        summary = f"{model.source}: {count} unsupported operator{'s' * (count > 1)}"
-        raise UnsupportedError(summary, list(unsupported))
-    return ModuleOp(list(functions))
+    return Import(functions, list(unsupported))
 
 
 def select_signatures(model: Model, name: str | None) -> tuple[Signature, ...]:
@@ -81,16 +102,29 @@ def select_signatures(model: Model, name: str | None) -> tuple[Signature, ...]:
     raise ArgumentError(f"{model.source} has no signature '{name}': it has {known}")
 
 
-def _check_input_names(signatures: Sequence[Signature], shapes: Mapping[str, Shape]) -> None:
-    known = {name for signature in signatures for name in signature.input_names}
-    known |= {tensor.name for signature in signatures for tensor in signature.subgraph.inputs}
+def _shapes_by_name(signatures: Sequence[Signature], shapes: Shapes) -> Mapping[str, Shape]:
+    """The shapes that differ from what the model declares, by the name of the input."""
+    declared = {
+        alias: tensor.shape
+        for signature in signatures
+        for tensor, name in zip(signature.subgraph.inputs, signature.input_names, strict=True)
+        for alias in (tensor.name, name)
+    }
+    if not isinstance(shapes, Mapping):
+        names = signatures[0].input_names
+        if shapes and len(shapes) != len(names):
+            raise ArgumentError(f"{len(shapes)} shapes for {len(names)} inputs")
+        shapes = dict(zip(names, shapes, strict=False))
     for name in shapes:
-        if name not in known:
+        if name not in declared:
             inputs = ", ".join(f"'{n}'" for signature in signatures for n in signature.input_names)
             raise ArgumentError(f"there is no input '{name}' to give a shape: the inputs are {inputs}")
+    return {name: shape for name, shape in shapes.items() if tuple(shape) != declared[name]}
 
 
-def _import_function(signature: Signature, shapes: Mapping[str, Shape], unsupported: dict[str, None]) -> FuncOp:
+def _import_function(
+    signature: Signature, shapes: Mapping[str, Shape], unsupported: dict[str, None], observer: Observer
+) -> FuncOp:
     graph = signature.subgraph
     block = Block()
     context = Context(block)
@@ -103,7 +137,9 @@ def _import_function(signature: Signature, shapes: Mapping[str, Shape], unsuppor
         )
         context.bind(tensor, boundary.enter(context, tensor, argument))
     for operator in graph.operators:
+        previous = block.last_op
         _import_operator(operator, context, unsupported)
+        observer(operator, _operations_after(block, previous))
     results = [boundary.leave(context, tensor, context.value(tensor)) for tensor in graph.outputs]
     block.add_op(ReturnOp(*results))
     return FuncOp(
@@ -143,11 +179,12 @@ def _import_operator(operator: Operator, context: Context, unsupported: dict[str
     """Legalise one operator; where it is unsupported, note that and go on with placeholders for its results."""
     try:
         values = _legalize(operator, context)
+        for tensor, value in zip(operator.outputs, values, strict=True):
+            _check_result(operator, tensor, value)
     except Unsupported as reason:
         unsupported[f"{_describe(operator)}: {reason}"] = None
         values = [_placeholder(context, tensor) for tensor in operator.outputs]
     for tensor, value in zip(operator.outputs, values, strict=True):
-        _check_result(operator, tensor, value)
         context.bind(tensor, value)
 
 
@@ -169,6 +206,16 @@ def _legalize(operator: Operator, context: Context) -> list[SSAValue]:
             f"{operator.path}.outputs", f"{operator.name} has {len(operator.outputs)} results, not {len(values)}"
         )
     return values
+
+
+def _operations_after(block: Block, previous: Operation | None) -> list[Operation]:
+    """What was appended behind `previous`, which used to be the last operation."""
+    made: list[Operation] = []
+    operation = block.first_op if previous is None else previous.next_op
+    while operation is not None:
+        made.append(operation)
+        operation = operation.next_op
+    return made
 
 
 def _placeholder(context: Context, tensor: Tensor) -> SSAValue:
