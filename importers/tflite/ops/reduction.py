@@ -15,7 +15,8 @@ from ...quantization import Scale, cast, element_type_of, quantize_multiplier, r
 from ..legalization import Context, Operator, legalize
 from .shaping import reshape, shape_of
 
-Reduce = Callable[[SSAValue, int], tosa.TosaOp]
+Reduce = Callable[..., tosa.TosaOp]
+"""An operation class that takes the operand and `axis`."""
 
 
 def _axes(op: Operator, context: Context) -> list[int]:
@@ -29,7 +30,7 @@ def _axes(op: Operator, context: Context) -> list[int]:
 
 def _reduce(op: Operator, context: Context, x: SSAValue, reduce: Reduce, axes: Sequence[int]) -> SSAValue:
     for axis in axes:
-        x = context.add(reduce(x, axis))
+        x = context.add(reduce(x, axis=axis))
     return x
 
 
