@@ -1,0 +1,123 @@
+"""Convolutions (TOSA 1.0, section 2.2): the image padded with its zero point, a contraction, and one generic."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from tosaic.tosa import dialect as tosa
+from tosaic.tosa.dialect import constant_shape
+from tosaic.tosa.dialect.types import element_of, shape_of
+from xdsl.dialects.builtin import DYNAMIC_INDEX
+from xdsl.ir import Attribute, SSAValue
+from xdsl.ir.affine import AffineExpr
+
+from ..dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcSumOp, affine_map, dims
+from .body import Body
+from .builder import Builder, CannotLower, constant_scalar
+from .corrections import accumulator_type, add_terms, corrected_bias, sum_over
+from .registry import lowers
+from .reshape import reshape
+
+Convolution: TypeAlias = tosa.Conv2DOp | tosa.Conv3DOp | tosa.DepthwiseConv2DOp
+
+
+@lowers(tosa.Conv2DOp)
+def _conv_2d(op: tosa.Conv2DOp, b: Builder) -> SSAValue:
+    image, input_zp, weight_zp = padded_image(op, b)
+    shape, element = _static_window(op), _accumulator(op)
+    init = b.full(0, shape, element, {0: (image, 0)})
+    windows = {"strides": op.plain("stride"), "dilations": op.plain("dilation")}
+    accumulated = b.insert(Conv2DNhwcFhwcOp(image, op.weight, init, **windows)).result
+    bias = corrected_bias(b, op.bias, op.weight, [0], input_zp, weight_zp)
+    sums = None
+    if weight_zp:
+        channels = reshape(b, sum_over(b, image, [0, 1, 2], element), [*shape_of(image)[:3], 1])
+        pooled = _window_sums(op, b, channels, shape_of(op.weight)[1:3])
+        n, oh, ow, _ = dims(4)
+        sums = (pooled, affine_map(4, n, oh, ow, AffineExpr.constant(0)))
+    return add_terms(b, accumulated, bias, element_of(op.output), sums, weight_zp)
+
+
+@lowers(tosa.DepthwiseConv2DOp)
+def _depthwise_conv_2d(op: tosa.DepthwiseConv2DOp, b: Builder) -> SSAValue:
+    image, input_zp, weight_zp = padded_image(op, b)
+    shape, element = _static_window(op), _accumulator(op)
+    *kernel, channels, multiplier = shape_of(op.weight)
+    init = b.full(0, [*shape[:3], channels, multiplier], element, {0: (image, 0)})
+    windows = {"strides": op.plain("stride"), "dilations": op.plain("dilation")}
+    accumulated = b.insert(DepthwiseConv2DNhwcHwcmOp(image, op.weight, init, **windows)).result
+    bias = corrected_bias(b, op.bias, op.weight, [2, 3], input_zp, weight_zp)
+    sums = None
+    if weight_zp:
+        n, oh, ow, channel = dims(4)
+        source = channel if multiplier == 1 else channel // multiplier
+        sums = (_window_sums(op, b, image, kernel), affine_map(4, n, oh, ow, source))
+    return add_terms(b, reshape(b, accumulated, shape), bias, element_of(op.output), sums, weight_zp)
+
+
+@lowers(tosa.Conv3DOp)
+def _conv_3d(op: tosa.Conv3DOp, b: Builder) -> SSAValue:
+    image, input_zp, weight_zp = padded_image(op, b)
+    if weight_zp:
+        raise CannotLower("weight_zp must be 0")
+    element = _accumulator(op)
+    strides, dilations = op.plain("stride"), op.plain("dilation")
+    n, *out, f, kd, kh, kw, c = dims(9)
+    window = [
+        position * stride + tap * dilation
+        for position, tap, stride, dilation in zip(out, (kd, kh, kw), strides, dilations, strict=True)
+    ]
+    init = b.full(0, _static_window(op), element, {0: (image, 0)})
+
+    def body(b: Body, x: SSAValue, w: SSAValue, accumulator: SSAValue) -> SSAValue:
+        return b.add(accumulator, b.mul(b.widen(x, element), b.widen(w, element)))
+
+    inputs = [(image, affine_map(9, n, *window, c)), (op.weight, affine_map(9, f, kd, kh, kw, c))]
+    accumulated = b.generic(inputs, [(init, affine_map(9, n, *out, f))], range(5, 9), body)[0]
+    bias = corrected_bias(b, op.bias, op.weight, [0], input_zp, weight_zp)
+    return add_terms(b, accumulated, bias, element_of(op.output))
+
+
+def padded_image(op: Convolution, b: Builder) -> tuple[SSAValue, int, int]:
+    """The input padded with its zero point, and the zero points of input and weight (0 for floats)."""
+    input_zp, weight_zp = constant_scalar(op.input_zp, "input_zp"), constant_scalar(op.weight_zp, "weight_zp")
+    pad = op.plain("pad")
+    source = _untrimmed(op) if not any(pad) else op.input
+    return b.pad(source, [0, *pad[::2], 0], [0, *pad[1::2], 0], input_zp), input_zp, weight_zp
+
+
+def _untrimmed(op: Convolution) -> SSAValue:
+    """The source of a slice that only cuts off what an unpadded convolution would not read.
+
+    TOSA demands that strides divide the extents, so that importers trim images; linalg may read from a greater one.
+    """
+    slice = op.input.owner
+    if not isinstance(slice, tosa.SliceOp) or DYNAMIC_INDEX in shape_of(op.output)[1:-1]:
+        return op.input
+    start = constant_shape(slice.start)
+    source, sliced = shape_of(slice.input1), shape_of(slice.output)
+    if start is None or any(start) or (source[0], source[-1]) != (sliced[0], sliced[-1]):
+        return op.input
+    return slice.input1
+
+
+def _static_window(op: Convolution) -> tuple[int, ...]:
+    """The shape of the result, of which only the batch may be dynamic."""
+    shape = shape_of(op.output)
+    if DYNAMIC_INDEX in (*shape[1:], *shape_of(op.weight)):
+        raise CannotLower("its spatial extents and channels must be static: give all shapes with --shape")
+    return shape
+
+
+def _accumulator(op: Convolution) -> Attribute:
+    return accumulator_type(element_of(op.output), op.acc_type)
+
+
+def _window_sums(op: Convolution, b: Builder, image: SSAValue, kernel: list[int] | tuple[int, ...]) -> SSAValue:
+    """The sum of each window of each channel of `image`: what a weight zero point multiplies."""
+    element = _accumulator(op)
+    shape = [*shape_of(op.output)[:3], shape_of(image)[3]]
+    window = b.empty(kernel, element)
+    init = b.full(0, shape, element, {0: (image, 0)})
+    windows = {"strides": op.plain("stride"), "dilations": op.plain("dilation")}
+    return b.insert(PoolingNhwcSumOp(image, window, init, **windows)).result

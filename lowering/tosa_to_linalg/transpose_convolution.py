@@ -1,0 +1,86 @@
+"""Transposed convolution (TOSA 1.0, section 2.2.12) as a convolution that computes all phases of a pixel at once.
+
+An image pixel (q) and a tap (k) meet in row y = q * s + k of the full result, with stride s. With y = p * s + r and
+k = j * s + r, phase r of block p is the sum over j of image[p - j] * weight[j * s + r]: for each phase a convolution
+with stride 1 whose filter holds every s-th tap, backwards. The s * s phases are output channels of one convolution,
+and no product with an inserted zero is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tosaic.tosa import dialect as tosa
+from tosaic.tosa.dialect.types import element_of
+from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineExpr
+
+from ..dialects.linalg import Conv2DNhwcFhwcOp, dims
+from .builder import Builder, CannotLower, constant_scalar, static_shape
+from .corrections import accumulator_type, add_terms, affine, sum_over
+from .data_movement import extract_slice, move
+from .registry import lowers
+from .reshape import reshape
+
+
+@lowers(tosa.TransposeConv2DOp)
+def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
+    input_zp, weight_zp = constant_scalar(op.input_zp, "input_zp"), constant_scalar(op.weight_zp, "weight_zp")
+    if weight_zp:
+        raise CannotLower("weight_zp must be 0")
+    batch, height, width, _ = static_shape(op.input, "its input")
+    channels, *kernel, _ = static_shape(op.weight, "its weight")
+    stride, out_pad = list(op.plain("stride")), op.plain("out_pad")
+    element = accumulator_type(element_of(op.output), op.acc_type)
+
+    taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
+    filter = _phase_filter(b, op.weight, stride, taps)
+    margin = [0, taps[0] - 1, taps[1] - 1, 0]
+    image = b.pad(op.input, margin, margin, input_zp)
+    blocks = [height + taps[0] - 1, width + taps[1] - 1]
+    phases = stride[0] * stride[1] * channels
+    init = b.full(0, [batch, *blocks, phases], element)
+    accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, strides=[1, 1])).result
+    if input_zp:
+        correction = affine(b, sum_over(b, filter, [0], element), -input_zp, 0)
+        accumulated = add_terms(b, accumulated, correction, element)
+
+    full = _interleave(b, accumulated, [batch, *blocks, *stride, channels])
+    extents = [(size - 1) * step + reach for size, step, reach in zip((height, width), stride, kernel, strict=True)]
+    cut = _crop_or_pad(b, full, extents, out_pad)
+    return add_terms(b, cut, op.bias, element_of(op.output))
+
+
+def _phase_filter(b: Builder, weight: SSAValue, stride: Sequence[int], taps: Sequence[int]) -> SSAValue:
+    """[OC,KH,KW,IC] as the filter [(r_y, r_x, OC), j_y, j_x, IC] of all phases, zero where the kernel ends."""
+    channels, *kernel, inputs = static_shape(weight, "its weight")
+    missing = [count * step - size for count, step, size in zip(taps, stride, kernel, strict=True)]
+    padded = b.pad(weight, [0, 0, 0, 0], [0, *missing, 0], 0)
+    row_phase, column_phase, channel, row, column, input = dims(6)
+    rows, columns = (
+        (tap * -1 + (count - 1)) * step + phase
+        for tap, count, step, phase in zip((row, column), taps, stride, (row_phase, column_phase), strict=True)
+    )
+    phases = move(b, padded, [channel, rows, columns, input], [*stride, channels, *taps, inputs])
+    return reshape(b, phases, [stride[0] * stride[1] * channels, *taps, inputs])
+
+
+def _interleave(b: Builder, phases: SSAValue, sizes: Sequence[int]) -> SSAValue:
+    """[N, P_y, P_x, (r_y, r_x, C)] as the image [N, (P_y, r_y), (P_x, r_x), C]."""
+    batch, rows, columns, row_stride, column_stride, channels = sizes
+    split = reshape(b, phases, sizes)
+    n, row, row_phase, column, column_phase, channel = dims(6)
+    positions: list[AffineExpr] = [n, row, column, row_phase, column_phase, channel]
+    moved = move(b, split, positions, [batch, rows, row_stride, columns, column_stride, channels])
+    return reshape(b, moved, [batch, rows * row_stride, columns * column_stride, channels])
+
+
+def _crop_or_pad(b: Builder, image: SSAValue, extents: Sequence[int], out_pad: Sequence[int]) -> SSAValue:
+    """The first `extents` rows and columns of `image`, less or more by `out_pad` (top, bottom, left, right)."""
+    batch, _, _, channels = static_shape(image, "its result")
+    before, after = out_pad[::2], out_pad[1::2]
+    offsets = [max(0, -amount) for amount in before]
+    kept = [extent + min(0, first) + min(0, last) for extent, first, last in zip(extents, before, after, strict=True)]
+    cropped = extract_slice(b, image, [0, *offsets, 0], [batch, *kept, channels])
+    low, high = ([0, *(max(0, amount) for amount in amounts), 0] for amounts in (before, after))
+    return b.pad(cropped, low, high, 0)
