@@ -99,6 +99,14 @@ class Program:
         stands_out = preferred[0] in _DEFAULT_SIGNATURES or len(preferred) == 1
         self._main = self.signatures[preferred[0]] if stands_out else None
 
+    def function(self, name: str | None = None) -> Function:
+        """The signature called `name`, or the default one. Raises ArgumentError."""
+        if name is None:
+            return self.main
+        if name not in self.signatures:
+            raise ArgumentError(f"unknown signature {name!r}; the program has {', '.join(self.signatures)}")
+        return self.signatures[name]
+
     @property
     def main(self) -> Function:
         """The default signature. Raises ArgumentError where none stands out."""

@@ -1,0 +1,91 @@
+"""From what a user names on the command line to an artifact: told by content, cached, compiled only if need be.
+
+This and the command line are the only places of the runtime that know the compiler, and both import it when they
+compile, not before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import artifact_file
+from .artifact import Artifact
+from .cache import Cache, cache_key
+from .errors import ArgumentError
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+STANDARD_INPUT = "-"
+
+_MAGIC = slice(4, 8)
+_TFLITE_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What, besides the model, decides the code: the arguments of `tosaic.lowering.compile`, and the inputs' shapes."""
+
+    device: str = "cpu"
+    target: str = "host"
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The bytes of a model or program, and what to call them."""
+
+    name: str
+    data: bytes
+
+    @property
+    def is_tflite(self) -> bool:
+        return self.data[_MAGIC] == _TFLITE_IDENTIFIER or self.name.endswith(".tflite")
+
+    def module(self, options: Options) -> ModuleOp:
+        """The TOSA module. Raises MalformedFileError, UnsupportedError, ArgumentError."""
+        if self.is_tflite:
+            from tosaic.importers import import_model
+
+            return import_model(self.data, options.shapes)
+        if options.shapes:
+            raise ArgumentError("--shape is for .tflite models; a TOSA program's shapes are fixed when it is imported")
+        from tosaic.tosa import read
+
+        return read(self.data, self.name)
+
+
+def open_source(file: str | None) -> Source | Artifact:
+    """What FILE holds; standard input for "-", or for None when something is piped. Raises ArgumentError, OSError."""
+    if file is None and sys.stdin.isatty():
+        raise ArgumentError("name a file, or pipe a program into this command")
+    if file is None or file == STANDARD_INPUT:
+        data = sys.stdin.buffer.read()
+        if artifact_file.is_artifact(data[:12]):
+            return artifact_file.parse(memoryview(data))
+        if not data.strip():
+            raise ArgumentError("standard input is empty: the command before the pipe wrote nothing")
+        return Source("standard input", data)
+    path = Path(file)
+    with path.open("rb") as stream:
+        is_artifact = artifact_file.is_artifact(stream.read(12))
+    return Artifact.load(path) if is_artifact else Source(file, path.read_bytes())
+
+
+def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | None:
+    """What an earlier compilation of the same content with the same options left in the cache."""
+    return cache.load(cache_key(source.data, asdict(options)))
+
+
+def compile_source(source: Source, options: Options, cache: Cache | None, dump_folder: Path | None) -> Artifact:
+    """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise."""
+    from tosaic.lowering import compile
+
+    artifact = compile(source.module(options), devices=[options.device], target=options.target, dump_dir=dump_folder)
+    if cache:
+        cache.store(cache_key(source.data, asdict(options)), artifact)
+    return artifact

@@ -1,0 +1,125 @@
+"""What `deploy` tells people: the plan, timings, profiles and traces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .api import Function, Program
+from .artifact import Signature
+from .atomic import atomic_write
+from .measure import Profile, Timing
+
+_RIGHT = ">"
+_LEFT = "<"
+
+
+def format_table(header: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """Columns padded to their widest cell. `header` maps each column's title to its alignment."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, header.values(), widths, strict=True))
+        for row in cells
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe_plan(program: Program) -> str:
+    """Device, signatures, dispatches with their layouts, weights and memory."""
+    artifact, executable = program.artifact, program.executable
+    parts = [
+        f"target   {executable.target}",
+        f"threads  {executable.threads}",
+        f"weights  {_bytes(memoryview(artifact.constants).nbytes)}",
+        f"code     {_bytes(sum(memoryview(image.code).nbytes for image in artifact.images))}",
+    ]
+    parts += [f"{key:<8} {value}" for key, value in artifact.metadata.items()]
+    return "\n\n".join(["\n".join(parts), *(_describe_signature(s) for s in artifact.signatures)])
+
+
+def _describe_signature(signature: Signature) -> str:
+    header = {"step": _RIGHT, "device": _LEFT, "MFLOP": _RIGHT, "KB": _RIGHT, "kernel": _LEFT, "dispatch": _LEFT}
+    rows = [
+        (str(number), step.device, f"{step.flops / 1e6:.2f}", f"{step.bytes / 1e3:.1f}", step.kernel, step.description)
+        for number, step in enumerate(signature.steps)
+    ]
+    kernels = len({step.kernel for step in signature.steps})
+    return "\n".join(
+        [
+            f"signature {signature.name}",
+            *(f"  input   {tensor}" for tensor in signature.inputs),
+            *(f"  output  {tensor}" for tensor in signature.outputs),
+            f"  {len(rows)} dispatches of {kernels} kernels, {sum(s.flops for s in signature.steps) / 1e6:.1f} MFLOP",
+            f"  memory  {_bytes(signature.arena_bytes)} arena, {_bytes(signature.scratch_bytes)} scratch per thread",
+            format_table(header, rows),
+        ]
+    )
+
+
+def describe_timing(function: Function, timing: Timing, threads: int) -> str:
+    """One line with the percentiles and the rate they mean."""
+    rate = sum(step.flops for step in function.signature.steps) / timing.median / 1e9
+    times = ", ".join(
+        f"{name} {seconds * 1e3:.3f} ms"
+        for name, seconds in (("median", timing.median), ("p10", timing.p10), ("p90", timing.p90))
+    )
+    return f"{times} over {timing.runs} runs on {threads} threads ({rate:.1f} GFLOP/s)"
+
+
+def describe_profile(profile: Profile, peaks: Mapping[str, float]) -> str:
+    """Per dispatch: time, share, rate, and the part of the measured peak (of one core, by dtype) of all threads."""
+    seconds = profile.step_seconds()
+    header = {"step": _RIGHT, "us": _RIGHT, "%": _RIGHT, "GFLOP/s": _RIGHT, "% peak": _RIGHT, "GB/s": _RIGHT}
+    rows = []
+    for number, (step, duration) in enumerate(zip(profile.steps, seconds.tolist(), strict=True)):
+        rate = step.flops / max(duration, 1e-9)
+        peak = peaks.get(step.dtype, 0.0) * profile.threads
+        rows.append(
+            (
+                str(number),
+                f"{duration * 1e6:.1f}",
+                f"{100 * duration / max(seconds.sum(), 1e-12):.1f}",
+                f"{rate / 1e9:.1f}",
+                f"{100 * rate / peak:.1f}" if peak else "-",
+                f"{step.bytes / max(duration, 1e-9) / 1e9:.1f}",
+                step.description,
+            )
+        )
+    measured = ", ".join(f"{dtype} {peak / 1e9:.0f} GFLOP/s" for dtype, peak in peaks.items()) or "none"
+    total = (
+        f"{len(rows)} dispatches, {seconds.sum() * 1e3:.3f} ms of the {profile.seconds() * 1e3:.3f} ms of a run; "
+        f"measured peak of one core: {measured}"
+    )
+    return f"{format_table({**header, 'dispatch': _LEFT}, rows)}\n{total}"
+
+
+def save_trace(profile: Profile, path: Path) -> None:
+    """Write the profile in the Trace Event Format, which chrome://tracing and Perfetto read. Raises OSError."""
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "pid": 0, "tid": thread, "name": "thread_name", "args": {"name": f"thread {thread}"}}
+        for thread in range(profile.threads)
+    ]
+    for run, steps in enumerate(profile.microseconds.tolist()):
+        for number, (step, threads) in enumerate(zip(profile.steps, steps, strict=True)):
+            arguments = {"run": run, "step": number, "kernel": step.kernel, "flops": step.flops, "bytes": step.bytes}
+            events += [
+                {
+                    "ph": "X",
+                    "pid": 0,
+                    "tid": thread,
+                    "name": step.description,
+                    "ts": begin,
+                    "dur": end - begin,
+                    "args": arguments,
+                }
+                for thread, (begin, end) in enumerate(threads)
+            ]
+    with atomic_write(path) as stream:
+        stream.write(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}).encode())
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} KB"
