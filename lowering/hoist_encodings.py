@@ -17,9 +17,17 @@ from xdsl.ir import Attribute, Block, BlockArgument, OpResult, SSAValue
 from xdsl.rewriter import Rewriter
 
 from .dialects.dispatch import RegionOp
-from .dialects.encoding import EncodingAttr, SetOp, UnsetOp
-from .ir import erase, erase_dead, functions, regions, tensor_type
+from .dialects.encoding import EncodingAttr, LayoutAttr, SetOp, UnsetOp
+from .ir import erase, erase_dead, functions, regions, shape_of, tensor_type
 from .set_encodings import encoded
+
+_UNSAFE_ON_PADDING = frozenset(
+    ["tensor.extract", "linalg.index"]
+    + [f"arith.{name}" for name in ("divf", "divsi", "divui", "remf", "remsi", "remui")]
+    + [f"math.{name}" for name in ("log", "log2", "log10", "log1p", "powf", "rsqrt")]
+)
+"""Operations that an element-wise region must not do to the zeros that fill up tiles: what is infinite or NaN there
+would survive the multiplication with the zeros of the other operand, and an index would lead nowhere."""
 
 
 def hoist_encodings(module: ModuleOp) -> None:
@@ -56,9 +64,20 @@ def cancel_pairs(block: Block) -> None:
         source = op.source
         if isinstance(op, SetOp) and isinstance(source, OpResult) and isinstance(source.op, UnsetOp):
             source = source.op.source
-        if source.type == op.result.type:
+        if source.type == op.result.type and (source is op.source or _is_exact(source)):
             op.result.replace_all_uses_with(source)
             erase(op)
+
+
+def _is_exact(value: SSAValue) -> bool:
+    """Whether tiles cover `value` without padding, whose content a fresh set would promise to be zero."""
+    layout = tensor_type(value).encoding
+    if not isinstance(layout, LayoutAttr):
+        return True
+    shape = shape_of(value)
+    return all(
+        shape[dim.data] % tile.data == 0 for dim, tile in zip(layout.inner_dims_pos, layout.inner_tiles, strict=True)
+    )
 
 
 def _propagate(region: RegionOp) -> None:
@@ -97,8 +116,8 @@ def _only_elementwise(region: RegionOp) -> GenericOp | None:
     generic = generics[0]
     parallel = all(iterator.data == IteratorType.PARALLEL for iterator in generic.iterator_types)
     whole = all(argument.has_one_use() for argument in region.body.block.args)
-    captures = any(inner.name in ("tensor.extract", "linalg.index") for inner in generic.body.block.ops)
-    return generic if parallel and whole and not captures else None
+    unsafe = any(inner.name in _UNSAFE_ON_PADDING for inner in generic.body.block.ops)
+    return generic if parallel and whole and not unsafe else None
 
 
 def _reads_unset(region: RegionOp) -> bool:

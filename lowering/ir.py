@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
 from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
@@ -26,6 +26,25 @@ def functions(module: ModuleOp) -> list[func.FuncOp]:
 def regions(function: func.FuncOp) -> list[RegionOp]:
     """The dispatches of a function, in program order."""
     return [op for op in function.body.block.ops if isinstance(op, RegionOp)]
+
+
+NAME = "ml_program.identifier"
+"""The attribute of an argument or result of a function that holds the name users know the tensor by."""
+
+
+def input_name(function: func.FuncOp, position: int) -> str:
+    """The name of an input; "input0", ... where the program gives none."""
+    return _name(function.arg_attrs, position) or f"input{position}"
+
+
+def output_name(function: func.FuncOp, position: int) -> str:
+    """The name of an output; "output0", ... where the program gives none."""
+    return _name(function.res_attrs, position) or f"output{position}"
+
+
+def _name(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> str | None:
+    name = attributes.data[position].data.get(NAME) if attributes is not None else None
+    return name.data if isinstance(name, StringAttr) else None
 
 
 def tensor_type(value: SSAValue) -> TensorType[Attribute]:

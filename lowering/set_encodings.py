@@ -1,8 +1,8 @@
 """set-encodings: says of every contraction operand what it is for, in words that no target owns.
 
-Around each region whose root is a matmul, batch matmul or convolution, operands pass through `encoding.set` and results
-through `encoding.unset`; inside, every tensor carries its encoding. Operands of the fused element-wise consumers have the
-encoding of the result, seen through the map they are read by: a bias that is read along n is tiled along n.
+Around each region whose root is a matmul, batch matmul or convolution, operands pass through `encoding.set` and
+results through `encoding.unset`; inside, every tensor carries its encoding. Operands of the fused element-wise
+consumers have the encoding of the result, seen through the map they are read by: a bias is tiled along n.
 
 A convolution's filter [F, KH, KW, C] is encoded as the matrix [F, KH*KW*C] it is as the right side of a contraction;
 the region starts with the expansion back.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xdsl.dialects.builtin import ModuleOp, NoneAttr, TensorType
-from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.ir.affine import AffineDimExpr
 from xdsl.rewriter import Rewriter
 
@@ -17,7 +17,7 @@ from .contraction import Contraction
 from .dialects.dispatch import RegionOp
 from .dialects.encoding import RHS, EncodingAttr, LayoutAttr, SetOp, UnsetOp
 from .hoist_encodings import cancel_pairs, hoist_sets
-from .ir import erase_dead, functions, tensor_type
+from .ir import erase_dead, functions, regions, tensor_type
 from .set_encodings import encoded
 from .target import Target, Tile
 
@@ -35,6 +35,8 @@ def specialize_encodings(module: ModuleOp, targets: Mapping[str, Target]) -> Non
         cancel_pairs(block)
         hoist_sets(block)
         erase_dead(block)
+        for region in regions(function):
+            _merge_equal_operands(region)
 
 
 def layout_of(encoding: EncodingAttr, tile: Tile) -> LayoutAttr | None:
@@ -62,6 +64,18 @@ def _tile_of_dimension(encoding: EncodingAttr, tile: Tile) -> dict[int, int]:
 
 def _order(dim: int, sizes: dict[int, int]) -> int:
     return list(sizes).index(dim)
+
+
+def _merge_equal_operands(region: RegionOp) -> None:
+    """Read once more through one argument what had several encodings and now has one layout."""
+    block = region.body.block
+    kept: dict[SSAValue, BlockArgument] = {}
+    for argument, value in zip(list(block.args), list(region.inputs), strict=True):
+        first = kept.setdefault(value, argument)
+        if first is not argument:
+            argument.replace_all_uses_with(first)
+            block.erase_arg(argument)
+    region.operands = list(kept)
 
 
 def _device_of(op: Operation) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import StringAttr
-from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
+from xdsl.dialects.builtin import ArrayAttr, IntAttr, StringAttr
+from xdsl.ir import Attribute, Block, Dialect, ParametrizedAttribute, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
+    irdl_attr_definition,
     irdl_op_definition,
     lazy_traits_def,
     opt_prop_def,
@@ -18,6 +19,26 @@ from xdsl.irdl import (
 )
 from xdsl.traits import HasParent, IsolatedFromAbove, IsTerminator, Pure, SingleBlockImplicitTerminator
 from xdsl.utils.exceptions import VerifyException
+
+from ...runtime.artifact import Space
+
+
+@irdl_attr_definition
+class BufferAttr(ParametrizedAttribute):
+    """Where a tensor lies: `offset` bytes into "arena", "constants", or the `index`-th "input" or "output".
+
+    The record of the artifact that it becomes is `tosaic.runtime.artifact.BufferReference`.
+    """
+
+    name = "dispatch.buffer"
+
+    space: StringAttr
+    index: IntAttr
+    offset: IntAttr
+
+    @staticmethod
+    def of(space: Space, index: int, offset: int) -> BufferAttr:
+        return BufferAttr(StringAttr(space), IntAttr(index), IntAttr(offset))
 
 
 @irdl_op_definition
@@ -40,7 +61,7 @@ class RegionOp(IRDLOperation):
 
     The body holds at most one root (a contraction, convolution, pooling or reduction), the element-wise producers
     folded into it and the one `linalg.generic` into which its element-wise consumers were fused.
-    `device` is set by the assign-devices phase.
+    `device` is set by the assign-devices phase, `buffers` (of the operands, then of the results) by plan-memory.
     """
 
     name = "dispatch.region"
@@ -49,6 +70,7 @@ class RegionOp(IRDLOperation):
     outputs = var_result_def()
     body = region_def("single_block")
     device = opt_prop_def(StringAttr)
+    buffers = opt_prop_def(ArrayAttr[BufferAttr])
 
     traits = traits_def(IsolatedFromAbove(), Pure(), SingleBlockImplicitTerminator(YieldOp))
 
@@ -71,6 +93,8 @@ class RegionOp(IRDLOperation):
             raise VerifyException("dispatch.region: block arguments must have the types of the operands")
         if [value.type for value in self.yielded.values] != [result.type for result in self.outputs]:
             raise VerifyException("dispatch.region: dispatch.yield must have the types of the results")
+        if self.buffers is not None and len(self.buffers) != len(self.inputs) + len(self.outputs):
+            raise VerifyException("dispatch.region: buffers must name one place per operand and result")
 
 
-Dispatch = Dialect("dispatch", [RegionOp, YieldOp], [])
+Dispatch = Dialect("dispatch", [RegionOp, YieldOp], [BufferAttr])

@@ -1,5 +1,6 @@
 """Rewrites that let more of a model fuse, before dispatches are formed.
 
+- a loop of extent one is read as that loop, not as the constant 0, so that in-place reads are told from broadcasts;
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
 - a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
 - views sink behind element-wise operations (see `sink_views`).
@@ -8,10 +9,12 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, TensorType
+from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import EmptyOp, PadOp
 from xdsl.ir import Block, OpResult
+from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
 from ..ir import collapse, constant_array, erase, expand, shape_of, tensor_type, view_source
@@ -24,11 +27,32 @@ _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
 def prepare(block: Block) -> None:
     """Apply the rewrites above to the body of a function."""
     for op in list(block.ops):
+        if isinstance(op, GenericOp):
+            _name_unit_loops(op)
         if isinstance(op, Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp):
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
             _pointwise_to_matmul(op)
     sink_views(block)
+
+
+def _name_unit_loops(op: GenericOp) -> None:
+    """In maps with as many results as loops, (d0, d1) -> (0, d1) becomes the identity where d0 has extent one."""
+    loops = len(op.iterator_types)
+    if not any(isinstance(expr, AffineConstantExpr) for map in op.indexing_maps for expr in map.data.results):
+        return
+    if any(iterator.data != IteratorType.PARALLEL for iterator in op.iterator_types):
+        return
+    extents = shape_of(op.res[0])
+    maps = []
+    for value, attribute in zip(op.operands, op.indexing_maps, strict=True):
+        results = list(attribute.data.results)
+        if len(results) == loops and isinstance(value.type, TensorType):
+            for dim, expr in enumerate(results):
+                if isinstance(expr, AffineConstantExpr) and extents[dim] == 1:
+                    results[dim] = AffineDimExpr(dim)
+        maps.append(AffineMapAttr(AffineMap(loops, 0, tuple(results))))
+    op.indexing_maps = ArrayAttr(maps)
 
 
 def _read_narrow_weights(op: Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp) -> None:

@@ -1,0 +1,88 @@
+"""What a dispatch costs and what it is, for plans, profiles and, later, placement."""
+
+from __future__ import annotations
+
+from math import prod
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
+from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
+from xdsl.ir import Operation, SSAValue
+
+from .dialects import tiled
+from .dialects.dispatch import RegionOp
+from .dialects.linalg import NamedOp
+from .ir import byte_size, shape_of, tensor_type
+
+_FREE = (EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp, PadOp)
+
+
+def flops(region: RegionOp) -> int:
+    """Arithmetic operations of one execution; a multiply-add counts as two, every other scalar operation as one."""
+    return sum(_flops(op) for op in region.body.block.ops)
+
+
+def traffic(region: RegionOp) -> int:
+    """Bytes of all operands and results: what must move at least, were nothing in any cache."""
+    return sum(
+        byte_size(value.type) for value in (*region.inputs, *region.outputs) if isinstance(value.type, TensorType)
+    )
+
+
+def describe(region: RegionOp) -> str:
+    """The dispatch in a line for people, such as "conv_2d 3x3/2 1x112x112x32 f32, weights 1x27x32x1 + generic"."""
+    work = [
+        op for op in region.body.block.ops if op.results and not isinstance(op, _FREE) and op.name != "arith.constant"
+    ]
+    if not work:
+        return "copy"
+    text = _describe_root(work[0])
+    return f"{text} + {_body_size(work[1])} element-wise" if len(work) > 1 and isinstance(work[1], GenericOp) else text
+
+
+def _flops(op: Operation) -> int:
+    if isinstance(op, tiled.MatmulOp):
+        return 2 * prod(shape_of(op.result)) * shape_of(op.lhs)[-1]
+    if isinstance(op, tiled.Conv2DOp):
+        return 2 * prod(shape_of(op.result)) * prod(op.kernel.get_values()) * shape_of(op.image)[-1]
+    if isinstance(op, GenericOp):
+        return _body_size(op) * prod(op.get_static_loop_ranges())
+    if isinstance(op, NamedOp):
+        return 2 * prod(op.iteration_sizes())
+    return 0
+
+
+def _body_size(op: GenericOp) -> int:
+    """The operations that each iteration of a generic does."""
+    return sum(not isinstance(inner, YieldOp) and inner.name != "arith.constant" for inner in op.body.block.ops)
+
+
+def _describe_root(op: Operation) -> str:
+    kind = op.name.split(".", 1)[1]
+    result = op.results[0]
+    text = f"{kind}{_window(op)} {_type(result)}"
+    if isinstance(op, tiled.MatmulOp):
+        return f"{text}, k {shape_of(op.lhs)[-1]}, weights {_type(op.rhs)}"
+    if isinstance(op, tiled.Conv2DOp):
+        return f"{text}, weights {_type(op.filter)}"
+    if isinstance(op, GenericOp):
+        reduced = "reduction" if any(it.data.value == "reduction" for it in op.iterator_types) else "element-wise"
+        return f"{_body_size(op)} {reduced} {_type(result)}"
+    return text
+
+
+def _window(op: Operation) -> str:
+    """Such as " 3x3/2" for a window of three by three that moves in steps of two."""
+    if isinstance(op, tiled.Conv2DOp):
+        kernel, stride = op.kernel.get_values(), op.strides.get_values()[0]
+    elif isinstance(op, NamedOp) and "strides" in op.properties:
+        shape = shape_of(op.inputs[1])
+        kernel, stride = shape[:2], op.stride_values[0]  # pyright: ignore[reportAttributeAccessIssue]
+    else:
+        return ""
+    return f" {kernel[0]}x{kernel[1]}" + (f"/{stride}" if stride != 1 else "")
+
+
+def _type(value: SSAValue) -> str:
+    type = tensor_type(value)
+    return f"{'x'.join(map(str, type.get_shape()))} {type.get_element_type()}"

@@ -1,0 +1,131 @@
+"""What an offset on the left side of an integer contraction adds to its result, taken off again.
+
+    sum_k (lhs + offset) * rhs = sum_k lhs * rhs + offset * sum_k rhs
+
+The sums of the right side are a region of their own, which const-eval runs for weights.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import AffineMapAttr, IntegerAttr, TensorType, i32
+from xdsl.dialects.linalg.attrs import IteratorTypeAttr
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
+from xdsl.dialects.tensor import EmptyOp
+from xdsl.ir import Block, BlockArgument, Region, SSAValue
+from xdsl.ir.affine import AffineDimExpr, AffineMap
+
+from ..dialects import dispatch, tiled
+from ..dialects.dispatch import RegionOp
+from ..ir import erase, shape_of, tensor_type
+
+
+def subtract_offset(
+    region: RegionOp, root: tiled.MatmulOp | tiled.Conv2DOp, tiles: BlockArgument, rhs_map: AffineMap, offset: int
+) -> None:
+    """Make the consumers of `root` in `region` see its result without what `offset` added.
+
+    `tiles` is the packed right side, `rhs_map` the map by which the contraction read it in rows.
+    """
+    pack = cast(RegionOp, region.inputs[tiles.index].owner)
+    matrix = pack.inputs[0]
+    parent = region.parent
+    assert parent is not None
+    rank = len(shape_of(matrix))
+    # The columns of [K, N] come last in its map, those of [N, K] and of a filter [F, K] before the rows.
+    reduced = rank - 1 if isinstance(root, tiled.Conv2DOp) or _is_transposed(rhs_map) else rank - 2
+    sums = _column_sums(matrix, reduced, -offset)
+    sums.device = region.device
+    parent.insert_op_before(sums, region)
+    correction = region.body.block.insert_arg(sums.outputs[0].type, len(region.body.block.args))
+    region.operands = [*region.operands, sums.outputs[0]]
+    _add(region, root.result, correction)
+
+
+def _is_transposed(rhs_map: AffineMap) -> bool:
+    """Whether the summed dimension, the last of a matmul's iteration space, is the last of the right side."""
+    last = rhs_map.results[-1]
+    return isinstance(last, AffineDimExpr) and last.position == rhs_map.num_dims - 1
+
+
+def _column_sums(matrix: SSAValue, reduced: int, factor: int) -> RegionOp:
+    """A region that sums i8 `matrix` over dimension `reduced` in i32 and multiplies the sums by `factor`."""
+    shape = shape_of(matrix)
+    rank = len(shape)
+    kept = [dim for dim in range(rank) if dim != reduced]
+    type = TensorType(i32, [shape[dim] for dim in kept])
+    region = RegionOp([matrix], [type])
+    block = region.body.block
+    zero = arith.ConstantOp(IntegerAttr(0, i32))
+    empty = EmptyOp([], type)
+    fill = FillOp([zero.result], [empty.tensor])
+
+    add = Block(arg_types=[tensor_type(matrix).get_element_type(), i32])
+    widened = arith.ExtSIOp(add.args[0], i32)
+    sum = arith.AddiOp(widened, add.args[1])
+    add.add_ops([widened, sum, YieldOp(sum)])
+    keep = AffineMap(rank, 0, tuple(AffineDimExpr(dim) for dim in kept))
+    iterators = [IteratorTypeAttr.reduction() if dim == reduced else IteratorTypeAttr.parallel() for dim in range(rank)]
+    sums = GenericOp(
+        [block.args[0]], [fill.res[0]], Region(add), _maps(AffineMap.identity(rank), keep), iterators, [type]
+    )
+
+    scale = Block(arg_types=[i32, i32])
+    constant = arith.ConstantOp(IntegerAttr(factor, i32))
+    product = arith.MuliOp(scale.args[0], constant)
+    scale.add_ops([constant, product, YieldOp(product)])
+    result = EmptyOp([], type)
+    identity = AffineMap.identity(rank - 1)
+    parallel = [IteratorTypeAttr.parallel()] * (rank - 1)
+    scaled = GenericOp([sums.res[0]], [result.tensor], Region(scale), _maps(identity, identity), parallel, [type])
+    block.add_ops([zero, empty, fill, sums, result, scaled, dispatch.YieldOp(scaled.res[0])])
+    return region
+
+
+def _add(region: RegionOp, accumulated: SSAValue, correction: BlockArgument) -> None:
+    """Add `correction`, [N] or [B, N], to `accumulated` where the region's generic reads it, or in a new generic."""
+    generic = next((op for op in region.body.block.ops if isinstance(op, GenericOp)), None)
+    if generic is None:
+        generic = _identity_generic(region, accumulated)
+    position = next(index for index, value in enumerate(generic.inputs) if value is accumulated)
+    block = generic.body.block
+    argument = block.insert_arg(i32, len(generic.inputs))
+    first = block.first_op
+    assert first is not None
+    sum = arith.AddiOp(block.args[position], argument)
+    block.insert_op_before(sum, first)
+    block.args[position].replace_uses_with_if(sum.result, lambda use: use.operation is not sum)
+
+    rank = len(generic.iterator_types)
+    batch = len(shape_of(correction)) - 1
+    read = AffineMap(rank, 0, (*(AffineDimExpr(dim) for dim in range(batch)), AffineDimExpr(rank - 1)))
+    inputs, outputs = list(generic.inputs), list(generic.outputs)
+    maps = [attribute.data for attribute in generic.indexing_maps]
+    maps.insert(len(inputs), read)
+    types = [result.type for result in generic.res]
+    body = generic.detach_region(generic.body)
+    new = GenericOp([*inputs, correction], outputs, body, _maps(*maps), generic.iterator_types, types)
+    region.body.block.insert_op_before(new, generic)
+    for old, result in zip(generic.res, new.res, strict=True):
+        old.replace_all_uses_with(result)
+    erase(generic)
+
+
+def _identity_generic(region: RegionOp, value: SSAValue) -> GenericOp:
+    """A generic behind `value` that yields it unchanged, for all who use `value`."""
+    type = tensor_type(value)
+    body = Block(arg_types=[type.get_element_type()] * 2)
+    body.add_op(YieldOp(body.args[0]))
+    empty = EmptyOp([], type)
+    identity = AffineMap.identity(type.get_num_dims())
+    parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
+    generic = GenericOp([value], [empty.tensor], Region(body), _maps(identity, identity), parallel, [type])
+    region.body.block.insert_ops_before([empty, generic], region.yielded)
+    value.replace_uses_with_if(generic.res[0], lambda use: use.operation is not generic)
+    return generic
+
+
+def _maps(*maps: AffineMap) -> list[AffineMapAttr]:
+    return [AffineMapAttr(map) for map in maps]

@@ -1,0 +1,121 @@
+"""The compiler, from TOSA to the plan that code generation works from, as one list of phases.
+
+Each phase is a file (or folder) of the same name, has a golden test of the same name, and is verified after. Code
+generation follows in `compile`, as its product is not IR.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xdsl.dialects.builtin import DYNAMIC_INDEX, FunctionType, ModuleOp, TensorType
+from xdsl.utils.exceptions import VerifyException
+
+from ..runtime.device import DeviceSpec
+from ..runtime.errors import ArgumentError, TosaicError
+from . import tosa_to_linalg
+from .assign_devices import assign_devices
+from .const_eval import const_eval
+from .dump import dump
+from .form_dispatches import form_dispatches
+from .hoist_encodings import hoist_encodings
+from .ir import functions, input_name
+from .materialize_encodings import materialize_encodings
+from .plan_memory import plan_memory
+from .set_encodings import set_encodings
+from .specialize_encodings import specialize_encodings
+from .target import Target
+
+DUMP_VARIABLE = "TOSAIC_DUMP_IR"
+"""The environment variable that names a folder for the IR after every phase, whoever runs the compiler."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What phases may depend on besides the module: the devices, and the target of the code of each kind of device."""
+
+    devices: tuple[DeviceSpec, ...]
+    targets: Mapping[str, Target]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A rewrite of the whole module, in place."""
+
+    name: str
+    run: Callable[[ModuleOp, Options], None]
+
+
+PHASES = (
+    Phase("tosa-to-linalg", lambda module, _: tosa_to_linalg.run(module)),
+    Phase("form-dispatches", lambda module, _: form_dispatches(module)),
+    Phase("set-encodings", lambda module, _: set_encodings(module)),
+    Phase("hoist-encodings", lambda module, _: hoist_encodings(module)),
+    Phase("assign-devices", lambda module, options: assign_devices(module, options.devices)),
+    Phase("specialize-encodings", lambda module, options: specialize_encodings(module, options.targets)),
+    Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
+    Phase("const-eval", lambda module, _: const_eval(module)),
+    Phase("plan-memory", lambda module, _: plan_memory(module)),
+)
+
+Report = Callable[[str, float], None]
+"""Called with the name of each phase and the seconds it took, verification included."""
+
+
+class PhaseError(Exception):
+    """A phase went wrong in a way that is no fault of the program: a bug, with what helps to find it."""
+
+
+def run(
+    module: ModuleOp,
+    options: Options,
+    *,
+    stop_after: str | None = None,
+    dump_dir: str | Path | None = None,
+    report: Report | None = None,
+    phases: Sequence[Phase] = PHASES,
+) -> None:
+    """Run the phases on `module`, in place, up to and including `stop_after`.
+
+    The IR after each goes to `dump_dir` (or to the folder that TOSAIC_DUMP_IR names) as `NN-phase.mlir`, the elements
+    of big constants left out. Raises TosaicError for what the program or the arguments cause, such as ArgumentError for
+    dynamic shapes or an unknown phase, and PhaseError for bugs.
+    """
+    names = [phase.name for phase in phases]
+    if stop_after is not None and stop_after not in names:
+        raise ArgumentError(f"unknown phase {stop_after!r}; the phases are: {', '.join(names)}")
+    folder = dump_dir or os.environ.get(DUMP_VARIABLE)
+    require_static_shapes(module)
+    for number, phase in enumerate(phases, start=1):
+        begin = time.perf_counter()
+        try:
+            phase.run(module, options)
+            module.verify()
+        except TosaicError:
+            raise
+        except Exception as error:
+            what = "left invalid IR" if isinstance(error, VerifyException) else "failed"
+            hint = f"the IR is in {folder}" if folder else f"set {DUMP_VARIABLE} to a folder to see the IR"
+            raise PhaseError(f"phase {phase.name} {what}: {error} ({hint})") from error
+        finally:
+            if folder:
+                dump(module, Path(folder), f"{number:02}-{phase.name}.mlir")
+        if report is not None:
+            report(phase.name, time.perf_counter() - begin)
+        if phase.name == stop_after:
+            return
+
+
+def require_static_shapes(module: ModuleOp) -> None:
+    """Raise ArgumentError naming the inputs whose dimensions are not known: code is made for fixed sizes."""
+    for function in functions(module):
+        signature: FunctionType = function.function_type
+        for position, type in enumerate(signature.inputs):
+            if isinstance(type, TensorType) and DYNAMIC_INDEX in type.get_shape():
+                shape = "x".join("?" if size == DYNAMIC_INDEX else str(size) for size in type.get_shape())
+                name = input_name(function, position)
+                raise ArgumentError(f"input {name!r} has dynamic shape {shape}: fix it with --shape {name}={shape}")

@@ -1,0 +1,128 @@
+"""plan-memory: every tensor gets its place.
+
+- A result of the function is written straight into the user's output buffer, an argument read from the input buffer.
+- Constants lie one behind the other in the artifact's constants, equal bytes once.
+- Everything else shares the arena: tensors whose lifetimes do not overlap may lie on top of each other. A view lies
+  where its source lies.
+
+Places are `BufferAttr`s on the regions; a function's `dispatch.arena_bytes` is the size of its arena, a constant's
+`dispatch.offset` its offset. The runtime keeps readable slack behind arena and constants, so no buffer carries its own.
+Steps that share memory without sharing a tensor depend on each other too: barriers have to look at buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.linalg.attrs import IteratorTypeAttr
+from xdsl.dialects.linalg.ops import GenericOp, YieldOp
+from xdsl.dialects.tensor import EmptyOp
+from xdsl.ir import Block, BlockArgument, OpResult, Region, SSAValue
+from xdsl.ir.affine import AffineMap
+
+from ...runtime.artifact import ALIGNMENT
+from ...tosa.dialect import ConstOp
+from ..dialects import dispatch
+from ..dialects.dispatch import BufferAttr, RegionOp
+from ..ir import byte_size, functions, regions, tensor_type, view_source
+from .arena import Lifetime, place
+
+ARENA_BYTES = "dispatch.arena_bytes"
+OFFSET = "dispatch.offset"
+
+
+def plan_memory(module: ModuleOp) -> None:
+    """Annotate every region, constant and function of `module`."""
+    _place_constants(module)
+    for function in functions(module):
+        _copy_what_is_returned_as_is(function)
+        _plan(function)
+
+
+def constants_of(module: ModuleOp) -> Iterator[ConstOp]:
+    """The constants of all functions, in program order."""
+    for function in functions(module):
+        for op in function.body.block.ops:
+            if isinstance(op, ConstOp):
+                yield op
+
+
+def _place_constants(module: ModuleOp) -> None:
+    constants = list(constants_of(module))
+    sizes = [op.values.array.nbytes for op in constants]
+    offsets: dict[tuple[int, bytes], int] = {}
+    end = 0
+    for op, size in zip(constants, sizes, strict=True):
+        key = size, op.values.digest if sizes.count(size) > 1 else b""
+        if key not in offsets:
+            offsets[key] = end
+            end += -(-size // ALIGNMENT) * ALIGNMENT
+        op.attributes[OFFSET] = IntegerAttr(offsets[key], i64)
+
+
+def _copy_what_is_returned_as_is(function: func.FuncOp) -> None:
+    """Give every output a region that writes it: inputs, constants and values returned twice are copied."""
+    terminator = cast(func.ReturnOp, function.body.block.last_op)
+    written: set[SSAValue] = set()
+    for index, value in enumerate(terminator.operands):
+        source = view_source(value)
+        if isinstance(source, OpResult) and isinstance(source.op, RegionOp) and source not in written:
+            written.add(source)
+            continue
+        copy = _copy(value)
+        function.body.block.insert_op_before(copy, terminator)
+        terminator.operands[index] = copy.outputs[0]
+        written.add(copy.outputs[0])
+
+
+def _copy(value: SSAValue) -> RegionOp:
+    type = tensor_type(value)
+    region = RegionOp([value], [type])
+    body = Block(arg_types=[type.get_element_type()] * 2)
+    body.add_op(YieldOp(body.args[0]))
+    empty = EmptyOp([], type)
+    identity = AffineMapAttr(AffineMap.identity(type.get_num_dims()))
+    parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
+    argument = region.body.block.args[0]
+    generic = GenericOp([argument], [empty.tensor], Region(body), [identity] * 2, parallel, [type])
+    region.body.block.add_ops([empty, generic, dispatch.YieldOp(generic.res[0])])
+    return region
+
+
+def _plan(function: func.FuncOp) -> None:
+    block = function.body.block
+    terminator = block.last_op
+    assert terminator is not None
+    steps = regions(function)
+    places: dict[SSAValue, BufferAttr] = {}
+    for argument in block.args:
+        places[argument] = BufferAttr.of("input", argument.index, 0)
+    for index, value in enumerate(terminator.operands):
+        places[view_source(value)] = BufferAttr.of("output", index, 0)
+
+    lifetimes: dict[SSAValue, Lifetime] = {}
+    for index, step in enumerate(steps):
+        for value in step.outputs:
+            if value not in places:
+                lifetimes[value] = Lifetime(byte_size(value.type), index, index)
+        for value in map(view_source, step.inputs):
+            if value in lifetimes:
+                lifetimes[value].end = index
+    offsets, arena_bytes = place(list(lifetimes.values()))
+    for value, offset in zip(lifetimes, offsets, strict=True):
+        places[value] = BufferAttr.of("arena", 0, offset)
+
+    for step in steps:
+        values = [*map(view_source, step.inputs), *step.outputs]
+        step.buffers = ArrayAttr(_place_of(value, places) for value in values)
+    function.attributes[ARENA_BYTES] = IntegerAttr(arena_bytes, i64)
+
+
+def _place_of(value: SSAValue, places: dict[SSAValue, BufferAttr]) -> BufferAttr:
+    if isinstance(value, BlockArgument) or value in places:
+        return places[value]
+    constant = cast(OpResult, value).op
+    return BufferAttr.of("constants", 0, cast(IntegerAttr, constant.attributes[OFFSET]).value.data)
