@@ -162,9 +162,7 @@ class _Reader:
 
     def _tensor(self, tensor: tflite.Tensor, index: int, path: str, may_be_constant: bool) -> Tensor:
         name = text(tensor.Name())
-        type_name = TYPE_NAMES.get(tensor.Type())
-        if type_name is None:
-            raise FieldError(f"{path}.type", f"tensor type {tensor.Type()} is not of schema version {SCHEMA_VERSION}")
+        type_name = TYPE_NAMES.get(tensor.Type(), f"type {tensor.Type()} of a newer schema")
         info = TYPES.get(type_name)
         shape = self._shape(tensor, path, info.dtype.itemsize if info else 1)
         if tensor.Buffer() >= max(self._model.BuffersLength(), 1):

@@ -1,10 +1,10 @@
 """Builds small TFLite models in memory, and runs them in LiteRT and in our importer with the TOSA interpreter.
 
-    model = ModelBuilder()
-    x = model.tensor(np.int8, [1, 4, 4, 2], scale=0.5, zero_point=3)
-    y = model.tensor(np.int8, [1, 2, 2, 2], scale=0.5, zero_point=3)
-    model.operator("MAX_POOL_2D", [x], [y], schema.Pool2DOptionsT(padding=1, strideW=2, ...))
-    assert_same(model.build([x], [y]), [array])                    # bit for bit what BUILTIN_REF computes
+model = ModelBuilder()
+x = model.tensor(np.int8, [1, 4, 4, 2], scale=0.5, zero_point=3)
+y = model.tensor(np.int8, [1, 2, 2, 2], scale=0.5, zero_point=3)
+model.operator("MAX_POOL_2D", [x], [y], schema.Pool2DOptionsT(padding=1, strideW=2, ...))
+assert_same(model.build([x], [y]), [array])                    # bit for bit what BUILTIN_REF computes
 """
 
 from __future__ import annotations

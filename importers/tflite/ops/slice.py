@@ -85,11 +85,11 @@ def strided_slice(op: Operator, context: Context) -> SSAValue:
         else:
             if len(ranges) == len(shape):
                 raise ValueError(f"{len(begin)} ranges for a tensor with {len(shape)} dimensions")
-            first = None if options.BeginMask() & bit and not shrink & bit else begin[i]
+            first = None if options.BeginMask() & bit else begin[i]
             last = None if options.EndMask() & bit else end[i]
             extent = shape[len(ranges)]
             if shrink & bit:
-                ranges.append(_single(context, begin[i], extent))
+                ranges.append(_single(context, first or 0, extent))
             else:
                 ranges.append(_range(context, first, last, strides[i], extent))
                 result.append(None)
