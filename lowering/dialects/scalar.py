@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tosaic.tosa.dialect import RoundingModeAttr
-from tosaic.tosa.dialect.base import TosaOp
 from xdsl.dialects.builtin import IntegerType, i8, i32
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
+
+from ...tosa.dialect import RoundingModeAttr
+from ...tosa.dialect.base import TosaOp
 
 
 @irdl_op_definition

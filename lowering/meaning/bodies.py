@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from tosaic.tosa.elements import numpy_dtype
-from tosaic.tosa.numerics import apply_scale_32, count_leading_zeros, erf, truncating_divide
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute, Operation
 
+from ...tosa.elements import numpy_dtype
+from ...tosa.numerics import apply_scale_32, count_leading_zeros, erf, truncating_divide
 from ..dialects.scalar import ApplyScaleOp
 from .interpreter import Array, Values, meaning_of
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from tosaic.runtime.errors import ArgumentError
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.traits import IsTerminator, SymbolTable
+
+from ...runtime.errors import ArgumentError
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Values: TypeAlias = Mapping[SSAValue, Array]

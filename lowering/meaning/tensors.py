@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from tosaic.tosa.dialect import ConstOp
-from tosaic.tosa.elements import numpy_dtype
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IntegerType, TensorType
 from xdsl.ir import Operation, SSAValue
 
+from ...tosa.dialect import ConstOp
+from ...tosa.elements import numpy_dtype
 from ..dialects import dispatch, encoding, linalg
 from .interpreter import Array, Values, evaluate_block, meaning_of
 

@@ -21,14 +21,14 @@ them along (a trimming slice into a convolution, a transposition into a matmul);
 
 from __future__ import annotations
 
-from tosaic.runtime.errors import UnsupportedError
-from tosaic.tosa.dialect import ConstOp
-from tosaic.tosa.dialect.base import TosaOp
 from xdsl.dialects import func
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.traits import Pure
 
+from ...runtime.errors import UnsupportedError
+from ...tosa.dialect import ConstOp
+from ...tosa.dialect.base import TosaOp
 from . import (  # noqa: F401  (each registers its lowerings)
     activation,
     convolution,

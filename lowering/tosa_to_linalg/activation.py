@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import i8, i32
+from xdsl.dialects.builtin import f32, f64, i8, i32
 from xdsl.ir import SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, shape_of
 from .body import Body
 from .builder import Builder
 from .elementwise import elementwise
@@ -21,9 +21,10 @@ def _clamp(op: tosa.ClampOp, b: Body, x: SSAValue) -> SSAValue:
 
 @elementwise(tosa.SigmoidOp)
 def _sigmoid(_: tosa.SigmoidOp, b: Body, x: SSAValue) -> SSAValue:
-    """1 / (1 + exp(-x)): where the exponential overflows the quotient is 0, as it should be."""
-    one = b.like(1, x)
-    return b.divide(one, b.add(one, b.exp(b.append(arith.NegfOp(x)))))
+    """1 / (1 + exp(-x)): where the exponential overflows the quotient is 0, as it should be. Half precision in f32."""
+    wide = b.widen(x, f32) if x.type != f64 else x
+    one = b.like(1, wide)
+    return b.narrow(b.divide(one, b.add(one, b.exp(b.append(arith.NegfOp(wide))))), x.type)
 
 
 @lowers(tosa.TableOp)

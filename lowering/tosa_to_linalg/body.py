@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from tosaic.tosa.dialect.types import element_of, is_float
 from xdsl.dialects import arith, math, tensor
 from xdsl.dialects.builtin import AnyFloat, FloatAttr, IndexType, IntegerAttr, IntegerType, i1
 from xdsl.dialects.linalg.ops import IndexOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
+from ...tosa.dialect.types import element_of, is_float
 from ..dialects.scalar import ApplyScaleOp
 
 
@@ -19,7 +19,7 @@ class Body:
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self._constants: dict[tuple[int | float, Attribute], SSAValue] = {}
+        self._constants: dict[tuple[str, Attribute], SSAValue] = {}
 
     def append(self, operation: Operation) -> SSAValue:
         """Any operation with one result."""
@@ -27,7 +27,7 @@ class Body:
         return operation.results[0]
 
     def constant(self, value: int | float, type: Attribute) -> SSAValue:
-        key = (value, type)
+        key = (repr(value), type)  # tells -0.0 from 0.0, and one NaN is as good as another
         if key not in self._constants:
             self._constants[key] = self.append(scalar_constant(value, type))
         return self._constants[key]

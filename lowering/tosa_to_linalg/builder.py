@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from tosaic.tosa.dialect import ConstOp
-from tosaic.tosa.dialect import constant as constant_of
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, AffineMapAttr, IndexType, TensorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
@@ -16,6 +13,9 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from ...tosa.dialect import ConstOp
+from ...tosa.dialect import constant as constant_of
+from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import PARALLEL, REDUCTION, dims
 from .body import Body, scalar_constant
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect import constant_shape
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect import constant_shape
+from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcSumOp, affine_map, dims
 from .body import Body
 from .builder import Builder, CannotLower, constant_scalar

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tosaic.tosa.dialect import constant
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ...tosa.dialect import constant
+from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import dims
 from .body import Body
 from .builder import Builder, Mapped, last_dim_map
@@ -41,7 +41,7 @@ def affine(b: Builder, sums: SSAValue, factor: int, offset: int, addend: SSAValu
     shape, element = shape_of(sums), element_of(sums)
 
     def body(b: Body, x: SSAValue, *rest: SSAValue) -> SSAValue:
-        scaled = b.mul(x, b.constant(factor, element))
+        scaled = b.mul(x, b.constant(factor, element)) if factor != 1 else x
         for term in rest:
             scaled = b.add(scaled, term)
         return b.add(scaled, b.constant(offset, element)) if offset else scaled

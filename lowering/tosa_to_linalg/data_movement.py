@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import dims
 from .body import Body
 from .builder import Builder, CannotLower, constant_array, constant_scalar, static_shape

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, is_float, shape_of
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import FixedBitwidthType, IntegerType, f32, i1, i32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, is_float, shape_of
 from .body import Body
 from .builder import Builder, CannotLower, constant_scalar
 from .registry import lowers

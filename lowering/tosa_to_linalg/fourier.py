@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, shape_of
-from tosaic.tosa.elements import numpy_dtype
 from xdsl.ir import SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, shape_of
+from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import affine_map, dims
 from .body import Body
 from .builder import Builder, static_shape

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import affine_map, dims
 from .body import Body
 from .builder import Builder

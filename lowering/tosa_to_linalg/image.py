@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, is_float, shape_of
-from tosaic.tosa.elements import numpy_dtype
-from xdsl.dialects.builtin import DYNAMIC_INDEX
+from xdsl.dialects.builtin import DYNAMIC_INDEX, f32
 from xdsl.ir import SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, is_float, shape_of
+from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import affine_map, dims
 from .body import Body
 from .builder import Builder, CannotLower, Mapped, constant_array
@@ -62,13 +62,15 @@ def _nearest(op: tosa.ResizeOp, b: Builder, axes: list[_Samples]) -> SSAValue:
 
 
 def _bilinear(op: tosa.ResizeOp, b: Builder, axes: list[_Samples]) -> SSAValue:
-    """The four neighbours, weighted; integers in units of a pixel, so that the result is `unit`**2 times as great."""
-    element = element_of(op.output)
+    """Four neighbours, weighted; integers in steps of 1 / `unit`, so that the result is `unit`**2 times as great."""
+    result = element_of(op.output)
+    element = f32 if is_float(result) else result
     dtype = numpy_dtype(element)
     tables: list[Mapped] = []
     for axis, samples in enumerate(axes):
+        whole = 1 if is_float(element) else samples.unit
         way = samples.offset / samples.unit if is_float(element) else samples.offset
-        rest = 1 - way if is_float(element) else samples.unit - way
+        rest = whole - way
         weights = (np.asarray(part).astype(dtype) for part in (rest, way))
         tables += [_table(b, values, axis) for values in (samples.low, samples.high, *weights)]
 
@@ -81,9 +83,10 @@ def _bilinear(op: tosa.ResizeOp, b: Builder, axes: list[_Samples]) -> SSAValue:
             pixels = [b.widen(b.extract(op.input, [n, row, column, c]), element) for column in columns]
             weighted = [b.mul(pixel, weight) for pixel, weight in zip(pixels, horizontal, strict=True)]
             lines.append(b.add(*weighted))
-        return b.add(*(b.mul(line, weight) for line, weight in zip(lines, vertical, strict=True)))
+        total = b.add(*(b.mul(line, weight) for line, weight in zip(lines, vertical, strict=True)))
+        return b.narrow(total, result)
 
-    return b.elementwise(tables, shape_of(op.output), element, body)
+    return b.elementwise(tables, shape_of(op.output), result, body)
 
 
 def _table(b: Builder, values: np.ndarray, axis: int) -> Mapped:

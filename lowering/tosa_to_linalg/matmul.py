@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, is_float, shape_of
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, is_float, shape_of
 from ..dialects.linalg import BatchMatmulOp, affine_map, dims
 from .body import Body
 from .builder import Builder, Mapped, constant_scalar, static_shape

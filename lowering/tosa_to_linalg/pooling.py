@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of, is_float, shape_of
-from tosaic.tosa.elements import numpy_dtype
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, i32
 from xdsl.ir import Attribute, SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of, is_float, shape_of
+from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import PoolingNhwcMaxOp, PoolingNhwcSumOp, affine_map, dims
 from .body import Body
 from .builder import Builder, CannotLower, Mapped, constant_scalar

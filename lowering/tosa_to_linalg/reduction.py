@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.attributes import NanModeAttr
-from tosaic.tosa.dialect.reduction import ReduceOp
-from tosaic.tosa.dialect.types import element_of, is_float, shape_of
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FixedBitwidthType, IntegerType, f32, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.attributes import NanModeAttr
+from ...tosa.dialect.reduction import ReduceOp
+from ...tosa.dialect.types import element_of, is_float, shape_of
 from ..dialects.linalg import dims
 from .body import Body
 from .builder import Builder

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect import constant
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects.builtin import IntegerType, i32
 from xdsl.ir import Attribute, SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect import constant
+from ...tosa.dialect.types import element_of, shape_of
 from .body import Body
 from .builder import Builder, CannotLower, Mapped, constant_scalar, last_dim_map
 from .elementwise import saturate

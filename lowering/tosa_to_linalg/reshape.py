@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tosaic.tosa.dialect.types import element_of, shape_of
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ArrayAttr, IndexType, IntegerAttr, TensorType, i64
 from xdsl.ir import SSAValue
 
+from ...tosa.dialect.types import element_of, shape_of
 from .builder import Builder, CannotLower
 
 _UNKNOWN = (1 << 61) - 1

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tosaic.tosa import dialect as tosa
-from tosaic.tosa.dialect.types import element_of
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
+from ...tosa import dialect as tosa
+from ...tosa.dialect.types import element_of
 from ..dialects.linalg import Conv2DNhwcFhwcOp, dims
 from .builder import Builder, CannotLower, constant_scalar, static_shape
 from .corrections import accumulator_type, add_terms, affine, sum_over
