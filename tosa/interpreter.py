@@ -46,7 +46,7 @@ def evaluate_operation(operation: TosaOp, operands: Sequence[Array], float64: bo
     wide = [_widened(operand, float64) for operand in operands]
     with np.errstate(all="ignore"):
         results = operation.meaning(*wide)
-        results = [results] if isinstance(results, np.ndarray) else results
+        results = results if isinstance(results, (list, tuple)) else [results]
         return [
             np.asarray(array).astype(_result_dtype(result.type, float64), copy=False)
             for array, result in zip(results, operation.results, strict=True)

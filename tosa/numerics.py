@@ -6,7 +6,7 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerType
+from xdsl.dialects.builtin import IntegerType, Signedness
 from xdsl.ir import Attribute
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -16,7 +16,9 @@ def integer_limits(type: Attribute, unsigned: bool = False) -> tuple[int, int]:
     """The least and greatest value of an integer type of any width."""
     assert isinstance(type, IntegerType)
     width = type.width.data
-    return (0, (1 << width) - 1) if unsigned else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+    if unsigned or type.signedness.data == Signedness.UNSIGNED:
+        return 0, (1 << width) - 1
+    return -(1 << (width - 1)), (1 << (width - 1)) - 1
 
 
 def saturate(values: Array, type: Attribute, unsigned: bool = False) -> Array:

@@ -61,7 +61,7 @@ class CastOp(ConversionOp):
         if is_float(target):
             return values.astype(np.float64) if values.dtype.kind != "f" else values
         if is_float(source):
-            limits = integer_limits(target, numpy_dtype(target).kind == "u")
+            limits = integer_limits(target)
             # f64 holds every limit of up to 32 bits, and rounding to even is exact in any float type.
             rounded = np.clip(np.rint(values.astype(np.float64)), *limits)
             return np.nan_to_num(rounded, nan=0.0).astype(numpy_dtype(target))
@@ -114,6 +114,8 @@ class RescaleOp(ConversionOp):
         unsigned = self.plain("output_unsigned")
         target_zp = int((as_unsigned(output_zp) if unsigned else output_zp).item())
         centred = values.astype(np.int64) - int(input_zp.item())
+        if not self.plain("per_channel"):
+            multiplier, shift = multiplier.reshape(()), shift.reshape(())
         if self.plain("scale32"):
             scaled = apply_scale_32(centred, multiplier, shift, self.rounding_mode.data == "DOUBLE_ROUND")
         else:
