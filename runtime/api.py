@@ -42,9 +42,7 @@ def load(source: str | Path | Artifact, threads: int | None = None, devices: str
     spec, *others = parse_devices(devices or artifact.metadata.get("devices", "cpu"))
     if others:
         raise ArgumentError(f"a program runs on one device; {1 + len(others)} were named: {devices}")
-    if threads is not None and threads < 1:
-        raise ArgumentError(f"{threads} is no number of threads")
-    return Program(artifact, DeviceSpec(spec.kind, threads or spec.threads))
+    return Program(artifact, DeviceSpec(spec.kind, spec.threads if threads is None else threads))
 
 
 class Function:

@@ -95,7 +95,7 @@ def deploy(
 
     from .artifact import Artifact
     from .compilation import Options, open_source
-    from .device import parse_devices
+    from .device import DeviceSpec, parse_devices
 
     spec, *others = parse_devices(devices or "cpu")
     if others:
@@ -113,7 +113,7 @@ def deploy(
             return
         artifact = _compile(source, options, dump_ir, use_cache=not no_cache)
     if devices is not None or threads is not None:
-        spec = dataclasses.replace(spec, threads=threads or spec.threads)
+        spec = DeviceSpec(spec.kind, spec.threads if threads is None else threads)
         artifact = dataclasses.replace(artifact, metadata={**artifact.metadata, "devices": str(spec)})
 
     if module is not None:
@@ -226,7 +226,7 @@ def _parse_range(text: str) -> tuple[float, float]:
 def _parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     if not texts:
         return {}
-    from tosaic.importers.cli import parse_shape
+    from ..importers.cli import parse_shape
 
     return dict(map(parse_shape, texts))
 

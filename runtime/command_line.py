@@ -9,8 +9,10 @@ from typing import Protocol
 from .errors import TosaicError
 
 _INTERRUPTED = 128 + 2
-_CLOSED_PIPE = 128 + 13
-"""Exit codes that the shell reports for a process killed by SIGINT and by SIGPIPE."""
+"""What the shell reports for a process killed by SIGINT."""
+
+_CLOSED_PIPE = 1
+"""What typer exits with when it is the one to notice."""
 
 _INTERNAL_ERROR = 70
 """EX_SOFTWARE of sysexits.h."""

@@ -49,12 +49,12 @@ class Source:
     def module(self, options: Options) -> ModuleOp:
         """The TOSA module. Raises MalformedFileError, UnsupportedError, ArgumentError."""
         if self.is_tflite:
-            from tosaic.importers import import_model
+            from ..importers import import_model
 
             return import_model(self.data, options.shapes)
         if options.shapes:
             raise ArgumentError("--shape is for .tflite models; a TOSA program's shapes are fixed when it is imported")
-        from tosaic.tosa import read
+        from ..tosa import read
 
         return read(self.data, self.name)
 
@@ -83,7 +83,7 @@ def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | 
 
 def compile_source(source: Source, options: Options, cache: Cache | None, dump_folder: Path | None) -> Artifact:
     """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise."""
-    from tosaic.lowering import compile
+    from ..lowering import compile
 
     artifact = compile(source.module(options), devices=[options.device], target=options.target, dump_dir=dump_folder)
     if cache:

@@ -64,10 +64,19 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class DeviceSpec:
-    """A device as users write it: "cpu", or "cpu:2" for two threads; `threads` is None where not given."""
+    """A device as users write it: "cpu", or "cpu:2" for two threads; `threads` is None where not given.
+
+    Raises ArgumentError for an unknown kind and for less than one thread.
+    """
 
     kind: str
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _DEVICES:
+            raise ArgumentError(f"unknown device {self.kind!r}; known devices: {', '.join(_DEVICES)}")
+        if self.threads is not None and self.threads < 1:
+            raise ArgumentError(f"{self.threads} is no number of threads")
 
     def __str__(self) -> str:
         return self.kind if self.threads is None else f"{self.kind}:{self.threads}"
@@ -80,11 +89,9 @@ def parse_devices(text: str) -> tuple[DeviceSpec, ...]:
 
 def _parse_device(text: str) -> DeviceSpec:
     kind, colon, count = text.partition(":")
-    if kind not in _DEVICES:
-        raise ArgumentError(f"unknown device {kind!r}; known devices: {', '.join(_DEVICES)}")
     if not colon:
         return DeviceSpec(kind)
-    if not count.isdecimal() or int(count) == 0:
+    if not count.isdecimal():
         raise ArgumentError(f"device {text!r}: {count!r} is no number of threads")
     return DeviceSpec(kind, int(count))
 

@@ -16,7 +16,7 @@ from . import native
 
 PACKAGE = Path(tosaic.runtime.__path__[0])
 COMPILER = ("tosaic.importers", "tosaic.tosa", "tosaic.lowering", "xdsl", "llvmlite", "tflite")
-COMMANDS = {"cli.py"}
+COMMANDS = {"cli.py", "compilation.py"}
 """Files that compile when asked to; their imports of the compiler are inside functions."""
 
 RUN = """
@@ -38,13 +38,20 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 def imports(path: Path) -> list[tuple[str, bool]]:
-    """(absolute module, whether at module level) of every import in a file of the runtime package."""
+    """(absolute module, whether at module level) of every import in a file of the runtime that is ever executed."""
     package = ["tosaic", "runtime", *path.relative_to(PACKAGE).parent.parts]
-    tree = ast.parse(path.read_text())
-    inside = {node for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    for_types = {child for node in nodes if is_type_checking(node) for child in ast.walk(node)}
+    inside = {child for node in nodes if isinstance(node, ast.FunctionDef) for child in ast.walk(node)}
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             found += [(alias.name, node not in inside) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
