@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
-
-from xdsl.dialects.builtin import DenseArrayBase, IntegerType
 
 from ..dialects.tiled import Conv2DOp
 from ..ir import tensor_type
@@ -24,32 +21,7 @@ from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run, row_stride
 from .sweep import LeftSide, Sweep
 from .types import Value, memory_type
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a window slides over an image: shapes in elements, (vertical, horizontal) pairs, top and left padding."""
-
-    image: tuple[int, int]
-    output: tuple[int, int]
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    before: tuple[int, int]
-
-    def reaches_out(self, axis: int) -> bool:
-        """Whether some window leaves the image along `axis`."""
-        last = (self.output[axis] - 1) * self.strides[axis] - self.before[axis] + self.span(axis) - 1
-        return self.before[axis] > 0 or last >= self.image[axis]
-
-    def span(self, axis: int) -> int:
-        """Pixels from the first to the last tap, both included."""
-        return (self.kernel[axis] - 1) * self.dilations[axis] + 1
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether output pixel i reads exactly image pixel i."""
-        return self.kernel == (1, 1) and self.strides == (1, 1) and self.image == self.output and self.before == (0, 0)
+from .window import Window, integers, pair
 
 
 @dataclass(frozen=True)
@@ -145,13 +117,13 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
     panels, steps, n0, k0 = filter_type.get_shape()
     m = images * out_height * out_width
     m0 = min(root.rows.value.data, m)
-    top, _, leftmost, _ = _values(root.pad)
+    top, _, leftmost, _ = integers(root.pad)
     window = Window(
         (height, width),
         (out_height, out_width),
-        _pair(root.kernel),
-        _pair(root.strides),
-        _pair(root.dilations),
+        pair(root.kernel),
+        pair(root.strides),
+        pair(root.dilations),
         (top, leftmost),
     )
     pointer = context.tensor(root.image).pointer
@@ -186,12 +158,3 @@ def _following(f: Function, image: Value, oh: Value, ow: Value, height: int, wid
     image_ends = f.icmp("eq", next_oh, i64(height))
     next_image = f.select(image_ends, f.add(image, i64(1)), image)
     return [next_image, f.select(image_ends, zero, next_oh), f.select(row_ends, zero, next_ow)]
-
-
-def _values(attribute: DenseArrayBase) -> list[int]:
-    return [int(value) for value in cast("DenseArrayBase[IntegerType]", attribute).get_values()]
-
-
-def _pair(attribute: DenseArrayBase) -> tuple[int, int]:
-    vertical, horizontal = _values(attribute)
-    return vertical, horizontal

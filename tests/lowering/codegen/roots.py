@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
 from tosaic.lowering.codegen.kernel import Kernel, KernelContext
 from tosaic.lowering.dialects.dispatch import RegionOp, YieldOp
 from tosaic.lowering.target import Target
-from xdsl.dialects.builtin import TensorType, bf16, f16, f32, f64, i8, i16, i32, i64
-from xdsl.dialects.test import TestOp
-from xdsl.ir import Attribute, Operation, OpResult, SSAValue
+from xdsl.dialects.arith import ConstantOp
+from xdsl.dialects.builtin import (
+    FloatAttr,
+    IndexType,
+    IntegerAttr,
+    IntegerType,
+    TensorType,
+    bf16,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+)
+from xdsl.dialects.linalg.ops import FillOp
+from xdsl.dialects.tensor import EmptyOp, PadOp
+from xdsl.dialects.tensor import YieldOp as PadYieldOp
+from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
 
 from .harness import Array, Code, run_kernel
 
@@ -35,8 +52,8 @@ def tensor_type(array: Array) -> TensorType[Attribute]:
 
 
 def values(*arrays: Array) -> Sequence[SSAValue]:
-    """Stand-alone operands with the types of the arrays."""
-    return TestOp(result_types=[tensor_type(array) for array in arrays]).results
+    """Tensors with the types of the arrays and no particular content."""
+    return [EmptyOp([], tensor_type(array)).tensor for array in arrays]
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,32 @@ def _producers(operation: Operation) -> list[Operation]:
         if isinstance(operand, OpResult) and operand.op.parent is None and operand.op not in found:
             found += [op for op in [*_producers(operand.op), operand.op] if op not in found]
     return found
+
+
+def filled(like: Array, value: float) -> SSAValue:
+    """A tensor with the shape and type of `like`, filled with one value."""
+    constant, empty = _scalar(value, ELEMENTS[like.dtype]), EmptyOp([], tensor_type(like))
+    return FillOp([constant.result], [empty.tensor], [tensor_type(like)]).results[0]
+
+
+def padded(image: SSAValue, pad: Sequence[int], value: float) -> SSAValue:
+    """An image [n, h, w, c] with `pad` (top, bottom, left, right) rows and columns around it."""
+    if not any(pad):
+        return image
+    type = cast("TensorType[Attribute]", image.type)
+    n, h, w, c = type.get_shape()
+    top, bottom, left, right = pad
+    block = Block(arg_types=[IndexType()] * 4)
+    constant = _scalar(value, type.get_element_type())
+    block.add_ops([constant, PadYieldOp(constant.result)])
+    shape = TensorType(type.get_element_type(), [n, h + top + bottom, w + left + right, c])
+    return PadOp(image, [], [], Region(block), [0, top, left, 0], [0, bottom, right, 0], shape).result
+
+
+def _scalar(value: float, element: Attribute) -> ConstantOp:
+    if isinstance(element, IntegerType):
+        return ConstantOp(IntegerAttr(int(value), element))
+    return ConstantOp(FloatAttr(float(value), cast("Any", element)))
 
 
 def random_array(rng: np.random.Generator, dtype: Any, shape: Sequence[int]) -> Array:
