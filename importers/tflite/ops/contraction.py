@@ -75,13 +75,15 @@ class Contraction:
         )
         if (factors == factors[0]).all():
             factors = factors[:1]
-        if self.rounds_once and accumulator == i32:
-            return rescale(context, result, Scale.nearest(factors), i8, output_zero_point=output.zero_point)
         bias = self.op.optional_input(self.bias)
-        if accumulator == I48 and bias is not None and bias.element_type == i32:
+        narrow = bias is not None and bias.element_type == i32
+        if accumulator == I48 and (self.rounds_once or narrow):
             # A 32-bit bias says that the kernel accumulates in 32 bits, which it also rescales with 31-bit mantissas.
             unit = Scale(np.array([1 << 14], np.int16), np.array([14], np.int8), "SINGLE_ROUND")
             result = rescale(context, result, unit, i32)
+        if self.rounds_once:
+            scale = Scale.nearest(factors)
+            return rescale(context, result, scale, element_type_of(x), output_zero_point=output.zero_point)
         return requantize(context, result, factors, element_type_of(x), output.zero_point)
 
     def _hybrid(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
