@@ -42,11 +42,14 @@ def _rescaling_table(tensor: Tensor, result: Tensor) -> np.ndarray:
     Source: `kernels/internal/reference/concatenation.h`.
     """
     values = np.arange(-128, 128, dtype=np.float32)
-    scale = np.float32(tensor.scale) * (np.float32(1) / np.float32(result.scale))
     if tensor.unsigned:  # the kernel sees unshifted values
         values = values + np.float32(128)
     zero_point = tensor.zero_point + (128 if tensor.unsigned else 0)
-    scaled = values * scale + np.float32(-zero_point) * scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = np.float32(tensor.scale) * (np.float32(1) / np.float32(result.scale))
+        scaled = values * scale + np.float32(-zero_point) * scale
+    if not np.isfinite(scaled).all():
+        raise ValueError(f"the scales {tensor.scale} and {result.scale} are too far apart")
     rounded = np.copysign(np.floor(np.abs(scaled.astype(np.float64)) + 0.5), scaled)
     return np.clip(rounded + result.zero_point, -128, 127).astype(np.int8)
 

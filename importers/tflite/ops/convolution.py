@@ -26,6 +26,8 @@ def conv_2d(op: Operator, context: Context) -> SSAValue:
     groups, rest = divmod(shape_of(x)[3], group_channels)
     if rest or groups < 1:
         context.unsupported(f"{shape_of(x)[3]} input channels in groups of {group_channels}")
+    if shape_of(weight)[0] % groups:
+        raise ValueError(f"{shape_of(weight)[0]} output channels for {groups} groups")
     contraction = Contraction(op, options.FusedActivationFunction())
 
     def make(
