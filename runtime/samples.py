@@ -29,6 +29,9 @@ Array = npt.NDArray[Any]
 ARRAY_SUFFIXES = (".npy", ".npz")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Number of channels -> pillow's name of the pixel format."""
+
 
 class Column(Protocol):
     """The values of one input. `labels` name the samples; a column of one value that is no batch has None."""
@@ -180,15 +183,16 @@ def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]
     """The picture as the input wants it: NHWC or NCHW, told by which axis has 1, 3 or 4 channels."""
     from PIL import Image, ImageOps
 
-    *leading, first, second, third = (1, 1, 1, *tensor.shape)[-max(len(tensor.shape), 3) :]
-    channels_last = third in (1, 3, 4)
+    if len(tensor.shape) < 3 or 0 in tensor.shape:
+        raise ArgumentError(f"{path}: a picture does not fit {tensor}")
+    *leading, first, second, third = tensor.shape
+    channels_last = third in _MODES
     height, width, channels = (first, second, third) if channels_last else (second, third, first)
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(channels)
-    if mode is None or any(size != 1 for size in leading) or 0 in tensor.shape:
+    if channels not in _MODES or any(size != 1 for size in leading):
         raise ArgumentError(f"{path}: a picture does not fit {tensor}")
     try:
         with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert(mode)
+            upright = ImageOps.exif_transpose(picture).convert(_MODES[channels])
             pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
