@@ -34,7 +34,7 @@ def run_entry(signature: str) -> str:
 class Call(ctypes.Structure):
     """One inference. All pointers stay valid until `invoke` returns.
 
-    inputs, outputs: arrays of pointers to exact-size, dense buffers in the signature's order.
+    inputs, outputs: arrays of pointers to exact-size, dense buffers in the signature's order, aligned to an element.
     arena, constants: 64-byte aligned, each followed by 64 readable bytes.
     scratch: `threads` areas of `scratch_stride` bytes; thread t owns the one at scratch + t * scratch_stride.
     trace: null, or uint64_t[steps][threads][2] that receives the time stamp counter at each step's begin and end.

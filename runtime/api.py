@@ -73,7 +73,7 @@ class Function:
     def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[str, Array] | list[Array]:
         """Run once; the outputs come as the inputs do. Raises ArgumentError for wrong names, shapes or dtypes.
 
-        Arrays are used in place when they are dense and 64-byte aligned and copied otherwise; outputs are new arrays.
+        Big inputs are used in place when they are dense and aligned to their elements; outputs are new arrays.
         """
         if isinstance(inputs, Mapping):
             return self.executor.run_named(inputs)

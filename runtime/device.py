@@ -25,16 +25,14 @@ class BoundSignature(Protocol):
 
     signature: what it computes.
     staging_inputs, staging_outputs: arrays of the device's own memory, for user arrays that it cannot use in place.
-    alignment: bytes that the address of a user array must be a multiple of to be used in place.
     """
 
     signature: Signature
     staging_inputs: tuple[npt.NDArray[Any], ...]
     staging_outputs: tuple[npt.NDArray[Any], ...]
-    alignment: int
 
     def invoke(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
-        """Run once on dense buffers at these addresses. One call at a time: the executor holds `Executable.lock`."""
+        """Run once on dense buffers at these addresses, aligned to their elements. One call at a time: the executor holds `Executable.lock`."""
         ...
 
     def trace(self, inputs: Sequence[int], outputs: Sequence[int]) -> npt.NDArray[np.uint64]:

@@ -61,7 +61,6 @@ class SignatureExecutor:
         if len(inputs) != len(self._inputs):
             raise ArgumentError(f"{len(inputs)} inputs given; {self._describe_inputs()}")
         arrays = [slot.check(value) for slot, value in zip(self._inputs, inputs, strict=True)]
-        alignment = self._bound.alignment
         results: list[Array | None] = []
         output_addresses = []
         for slot in self._outputs:
@@ -73,7 +72,7 @@ class SignatureExecutor:
                 results.append(result)
                 output_addresses.append(address)
         with self._executable.lock:
-            input_addresses = [slot.place(array, alignment) for slot, array in zip(self._inputs, arrays, strict=True)]
+            input_addresses = [slot.place(array) for slot, array in zip(self._inputs, arrays, strict=True)]
             extra = run(input_addresses, output_addresses)
             outputs = [
                 slot.staging.copy() if result is None else result
@@ -104,11 +103,9 @@ class _Slot:
             raise ArgumentError(f"input {self.tensor.name!r} is {found}; expected {self.tensor}")
         return array
 
-    def place(self, array: Array, alignment: int) -> int:
+    def place(self, array: Array) -> int:
         """The address of `array`'s elements in dense order: its own where the device can read it there."""
-        if not self.is_copied and array.flags.c_contiguous:
-            address = array.__array_interface__["data"][0]
-            if address % alignment == 0:
-                return address
+        if not self.is_copied and array.flags.c_contiguous and array.flags.aligned:
+            return array.__array_interface__["data"][0]
         np.copyto(self.staging, array)
         return self.address

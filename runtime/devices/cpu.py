@@ -131,8 +131,6 @@ class CpuExecutable:
 class CpuSignature:
     """One signature of a loaded image; see `device.BoundSignature`."""
 
-    alignment = ALIGNMENT
-
     def __init__(self, executable: CpuExecutable, signature: Signature) -> None:
         self.signature = signature
         self.staging_inputs = tuple(aligned_empty(t.shape, t.numpy_dtype)[0] for t in signature.inputs)
