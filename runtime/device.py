@@ -32,7 +32,10 @@ class BoundSignature(Protocol):
     staging_outputs: tuple[npt.NDArray[Any], ...]
 
     def invoke(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
-        """Run once on dense buffers at these addresses, aligned to their elements. One call at a time: the executor holds `Executable.lock`."""
+        """Run once on dense buffers at these addresses, aligned to their elements.
+
+        One call at a time: the executor holds `Executable.lock`.
+        """
         ...
 
     def trace(self, inputs: Sequence[int], outputs: Sequence[int]) -> npt.NDArray[np.uint64]:
