@@ -31,6 +31,7 @@ class SignatureExecutor:
         self._bound: BoundSignature = executable.bind(signature)
         self.signature = signature
         self._inputs = tuple(_Slot(t, a) for t, a in zip(signature.inputs, self._bound.staging_inputs, strict=True))
+        self._names = dict.fromkeys(tensor.name for tensor in signature.inputs).keys()
         self._outputs = tuple(_Slot(t, a) for t, a in zip(signature.outputs, self._bound.staging_outputs, strict=True))
 
     def run(self, inputs: Sequence[Any]) -> list[Array]:
@@ -47,12 +48,11 @@ class SignatureExecutor:
 
     def order_inputs(self, inputs: Mapping[str, Any]) -> list[Any]:
         """The values in the signature's order. Raises ArgumentError for missing or unknown names."""
-        unknown = [name for name in inputs if all(name != slot.tensor.name for slot in self._inputs)]
-        missing = [slot.tensor.name for slot in self._inputs if slot.tensor.name not in inputs]
-        if unknown or missing:
-            problems = [f"unknown input {name!r}" for name in unknown] + [f"missing input {name!r}" for name in missing]
-            raise ArgumentError(f"{', '.join(problems)}; {self._describe_inputs()}")
-        return [inputs[slot.tensor.name] for slot in self._inputs]
+        if inputs.keys() == self._names:
+            return [inputs[name] for name in self._names]
+        problems = [f"unknown input {name!r}" for name in inputs if name not in self._names]
+        problems += [f"missing input {name!r}" for name in self._names if name not in inputs]
+        raise ArgumentError(f"{', '.join(problems)}; {self._describe_inputs()}")
 
     def name_outputs(self, outputs: Sequence[Array]) -> dict[str, Array]:
         return {slot.tensor.name: output for slot, output in zip(self._outputs, outputs, strict=True)}
