@@ -29,6 +29,7 @@ from xdsl.utils.exceptions import VerifyException
 from ..runtime import flatbuffer
 from ..runtime.errors import MalformedFileError, UnsupportedError
 from . import dialect, schema
+from .conformance import check_conformance
 from .dialect.attributes import encode, plain
 from .dialect.base import TosaOp
 from .dialect.types import ShapeType, element_of, is_float
@@ -54,6 +55,7 @@ def read_flatbuffer(data: bytes | memoryview, name: str = "<bytes>") -> ModuleOp
             raise UnsupportedError(f"{name}: not supported", reasons)
         module = ModuleOp([_GraphReader(region, memoryview(data)).function() for region in graph.regions])
         module.verify()
+        check_conformance(module)
     except (MalformedFileError, VerifyException) as error:
         raise MalformedFileError(f"{name}: {str(error).strip().splitlines()[0]}") from None
     return module

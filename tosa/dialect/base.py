@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, FunctionType, IntegerAttr, NoneAttr, i64
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ArrayAttr, FunctionType, IntegerAttr, IntegerType, NoneAttr, i64
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.irdl import IRDLOperation
 from xdsl.parser import Parser
@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from ..elements import ElementsAttr
 from .attributes import KEYWORD_ATTRIBUTES, encode, plain
-from .types import compatible
+from .types import compatible, element_of, shape_of
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Operand: TypeAlias = SSAValue | Operation | Sequence[SSAValue | Operation]
@@ -97,6 +97,16 @@ class TosaOp(IRDLOperation):
 
     def fail(self, reason: str) -> NoReturn:
         raise VerifyException(f"{self.name}: {reason}")
+
+    def check_zero_point(self, zero_point: SSAValue, element: Attribute, name: str) -> None:
+        """A zero point has one element of the type it belongs to; only that of i8 may differ from 0."""
+        shape = shape_of(zero_point)
+        if element_of(zero_point) != element or len(shape) != 1 or shape[0] not in (1, DYNAMIC_INDEX):
+            self.fail(f"{name} must have one element of type {element}, got {zero_point.type}")
+        value = constant(zero_point)
+        narrow = isinstance(element, IntegerType) and element.width.data == 8
+        if value is not None and not narrow and value.any():
+            self.fail(f"{name} must be 0 for {element}, got {value.item()}")
 
     def meaning(self, *operands: Array) -> Array | Sequence[Array]:
         """The results for numpy operands, as the TOSA 1.0 specification defines them.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from xdsl.dialects.builtin import TensorType, i1
+from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType, i1
 from xdsl.ir import Attribute, Region, SSAValue, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, region_def, traits_def, var_operand_def, var_result_def
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.traits import IsTerminator
 
 from .base import TosaOp
-from .types import compatible, element_of
+from .types import compatible, element_of, shape_of
 
 
 @irdl_op_definition
@@ -55,6 +56,10 @@ class ControlFlowOp(TosaOp):
     def check_types(self, what: str, expected: Sequence[Attribute], actual: Sequence[Attribute]) -> None:
         if len(expected) != len(actual) or not all(map(compatible, expected, actual)):
             self.fail(f"{what} are {', '.join(map(str, actual))}, expected {', '.join(map(str, expected))}")
+
+    def check_condition(self, value: SSAValue, what: str) -> None:
+        if element_of(value) != i1 or math.prod(shape_of(value)) not in (1, DYNAMIC_INDEX):
+            self.fail(f"{what} must be a tensor of one i1, got {value.type}")
 
     def yielded(self, region: Region) -> Sequence[SSAValue]:
         terminator = region.block.last_op
@@ -114,8 +119,7 @@ class CondIfOp(ControlFlowOp):
         return cls.create(operands=operands, result_types=result_types, regions=[then_graph, parser.parse_region()])
 
     def verify_(self) -> None:
-        if element_of(self.condition) != i1:
-            self.fail(f"condition must be a tensor of i1, got {self.condition.type}")
+        self.check_condition(self.condition, "condition")
         results = [result.type for result in self.results]
         for region, name in ((self.then_graph, "then_graph"), (self.else_graph, "else_graph")):
             if region.block.args:
@@ -158,5 +162,6 @@ class WhileLoopOp(ControlFlowOp):
         )
         self.check_types("results", inputs, [result.type for result in self.results])
         condition = self.yielded(self.cond_graph)
-        if len(condition) != 1 or element_of(condition[0]) != i1:
-            self.fail("cond_graph must yield one tensor of i1")
+        if len(condition) != 1:
+            self.fail(f"cond_graph must yield one value, got {len(condition)}")
+        self.check_condition(condition[0], "value yielded by cond_graph")

@@ -14,7 +14,7 @@ from xdsl.traits import Pure
 from ..elements import numpy_dtype
 from ..numerics import apply_scale_16, apply_scale_32, integer_limits, saturate
 from .attributes import RoundingModeAttr
-from .base import Array, TosaOp
+from .base import Array, TosaOp, constant
 from .types import element_of, is_float, ranked, shape_of
 
 
@@ -99,13 +99,39 @@ class RescaleOp(ConversionOp):
             self.fail(f"multiplier must be {scale} and shift i8, got {self.multiplier.type}, {self.shift.type}")
         if element_of(self.input_zp) != source or element_of(self.output_zp) != target:
             self.fail(f"zero points must be {source} and {target}, got {self.input_zp.type}, {self.output_zp.type}")
+        self.check_unsigned(source, target)
+        self.check_zero(self.input_zp, source, self.plain("input_unsigned"), "input_zp")
+        self.check_zero(self.output_zp, target, self.plain("output_unsigned"), "output_zp")
         shape = shape_of(self.input)
+        if self.plain("per_channel") and not shape:
+            self.fail("per_channel needs a channel dimension, the input has rank 0")
         channels = shape[-1] if self.plain("per_channel") and shape else 1
         for value, name in ((self.multiplier, "multiplier"), (self.shift, "shift")):
             (extent,) = ranked(value, 1, name)
             if DYNAMIC_INDEX not in (extent, channels) and extent != channels:
                 self.fail(f"{name} must have {channels} elements, got {value.type}")
         return super().infer()
+
+    def check_unsigned(self, source: IntegerType, target: IntegerType) -> None:
+        """Only 8 and 16 bits can be unsigned, on one side, and not where the other side is an accumulator."""
+        reads, writes = self.plain("input_unsigned"), self.plain("output_unsigned")
+        wide = max(source.width.data, target.width.data) > 16
+        if (reads and writes) or (wide and reads and target.width.data > 16) or (reads and source.width.data > 16):
+            self.fail(f"input_unsigned cannot hold from {source} to {target}")
+        if writes and wide:
+            self.fail(f"output_unsigned cannot hold from {source} to {target}")
+        if self.rounding_mode.data == "DOUBLE_ROUND" and not self.plain("scale32"):
+            self.fail("rounding_mode DOUBLE_ROUND needs scale32")
+        if self.plain("scale32") and source.width.data > 32:
+            self.fail(f"{source} needs a 16-bit multiplier: scale32 must be false")
+
+    def check_zero(self, zero_point: SSAValue, element: IntegerType, unsigned: bool, name: str) -> None:
+        """An unsigned i16 has its zero at 0 or 32768; other types as everywhere."""
+        value = constant(zero_point)
+        if not (unsigned and element.width.data == 16):
+            self.check_zero_point(zero_point, element, name)
+        elif value is not None and int(as_unsigned(value).item()) not in (0, 32768):
+            self.fail(f"{name} of an unsigned i16 must be 0 or 32768, got {value.item()}")
 
     def meaning(self, *operands: Array) -> Array:
         values, multiplier, shift, input_zp, output_zp = operands

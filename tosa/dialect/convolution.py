@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    BFloat16Type,
     BoolAttr,
     DenseArrayBase,
+    Float16Type,
     IntegerType,
     TensorType,
+    f32,
     i32,
 )
-from xdsl.ir import Attribute, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, TypeAttribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
@@ -38,10 +41,6 @@ class ContractionOp(TosaOp):
             self.fail(f"operands of types {left} and {right} cannot be multiplied")
         return left
 
-    def check_zero_point(self, zero_point: SSAValue, value: SSAValue, name: str) -> None:
-        if element_of(zero_point) != element_of(value) or ranked(zero_point, 1, name)[0] not in (1, DYNAMIC_INDEX):
-            self.fail(f"{name} must have one element of type {element_of(value)}, got {zero_point.type}")
-
     def unify(self, what: str, *extents: int) -> int:
         extent = merge_dimension(*extents)
         if extent is None:
@@ -61,8 +60,8 @@ class ConvolutionOp(ContractionOp):
     def output_type(self, spatial: Sequence[int], batch: int, channels: int) -> TensorType:
         """Checks bias and zero points, which all convolutions share, and builds the result type."""
         element = self.accumulated(element_of(self.input), element_of(self.weight))
-        self.check_zero_point(self.input_zp, self.input, "input_zp")
-        self.check_zero_point(self.weight_zp, self.weight, "weight_zp")
+        self.check_zero_point(self.input_zp, element_of(self.input), "input_zp")
+        self.check_zero_point(self.weight_zp, element_of(self.weight), "weight_zp")
         (bias_extent,) = ranked(self.bias, 1, "bias")
         if bias_extent != 1:
             self.unify("output channels of weight and bias", channels, bias_extent)
@@ -227,9 +226,15 @@ class MatMulOp(ContractionOp):
         right_batch, right_channels, width = ranked(self.b, 3, "b")
         batch = self.unify("batches of a and b", left_batch, right_batch)
         self.unify("channels of a and b", left_channels, right_channels)
-        self.check_zero_point(self.a_zp, self.a, "a_zp")
-        self.check_zero_point(self.b_zp, self.b, "b_zp")
-        return [TensorType(self.accumulated(element_of(self.a), element_of(self.b)), [batch, height, width])]
+        self.check_zero_point(self.a_zp, element_of(self.a), "a_zp")
+        self.check_zero_point(self.b_zp, element_of(self.b), "b_zp")
+        element = self.accumulated(element_of(self.a), element_of(self.b))
+        # Half precision may be multiplied into f32; bfloat16 always is.
+        declared = self.output.type
+        wide = isinstance(declared, TensorType) and declared.get_element_type() == f32
+        if isinstance(element, BFloat16Type) or (isinstance(element, Float16Type) and wide):
+            element = f32
+        return [TensorType(element, [batch, height, width])]
 
     def meaning(self, *operands: Array) -> Array:
         a, b, a_zp, b_zp = operands

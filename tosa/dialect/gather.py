@@ -23,6 +23,11 @@ class IndexedOp(TosaOp):
             self.fail(f"{what} differ: {' and '.join(map(str, extents))}")
         return merged
 
+    def check_bounds(self, indices: Array, extent: int) -> None:
+        """The specification leaves indices outside of the tensor undefined; numpy would count them from the end."""
+        if indices.size and not (indices.min() >= 0 and indices.max() < extent):
+            self.fail(f"indices reach from {indices.min()} to {indices.max()}, outside of 0 to {extent - 1}")
+
     def check_indices(self) -> None:
         if element_of(self.operands[1]) != i32:
             self.fail(f"indices must be i32, got {self.operands[1].type}")
@@ -47,6 +52,7 @@ class GatherOp(IndexedOp):
 
     def meaning(self, *operands: Array) -> Array:
         values, indices = operands
+        self.check_bounds(indices, values.shape[1])
         return values[np.arange(values.shape[0])[:, None], indices]
 
 
@@ -75,6 +81,7 @@ class ScatterOp(IndexedOp):
 
     def meaning(self, *operands: Array) -> Array:
         values_in, indices, values = operands
+        self.check_bounds(indices, values_in.shape[1])
         result = values_in.copy()
         result[np.arange(result.shape[0])[:, None], indices] = values
         return result

@@ -62,9 +62,8 @@ class AvgPool2DOp(PoolingOp):
 
     def infer(self) -> Sequence[Attribute]:
         element = element_of(self.input)
-        for value in (self.input_zp, self.output_zp):
-            if element_of(value) != element:
-                self.fail(f"zero points must have the element type of the input, {element}, got {value.type}")
+        self.check_zero_point(self.input_zp, element, "input_zp")
+        self.check_zero_point(self.output_zp, element, "output_zp")
         return [TensorType(element, self.pooled(ranked(self.input, 4, "input")))]
 
     def meaning(self, *operands: Array) -> Array:

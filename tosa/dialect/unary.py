@@ -119,9 +119,8 @@ class NegateOp(ElementwiseOp):
         return [self.input1]
 
     def infer(self) -> Sequence[Attribute]:
-        for value in (self.input1_zp, self.output_zp):
-            if element_of(value) != element_of(self.input1):
-                self.fail(f"zero points must have the element type of input1, got {value.type}")
+        self.check_zero_point(self.input1_zp, element_of(self.input1), "input1_zp")
+        self.check_zero_point(self.output_zp, element_of(self.input1), "output_zp")
         return super().infer()
 
     def compute(self, *operands: Array) -> Array:
