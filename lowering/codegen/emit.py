@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from .arithmetic import Arithmetic, i64
 from .instructions import Instruction, find_instruction
 from .types import (
+    I1,
     I8,
     I32,
     I64,
@@ -140,6 +141,8 @@ class Function(Arithmetic):
 
     def tail_mask(self, count: Value, lanes: int) -> Value:
         """A mask whose first `count` lanes are set (0 <= count <= lanes)."""
+        if count.constant is not None:
+            return self.vector_const(I1, [lane < count.constant for lane in range(lanes)])
         # As vector compares LLVM makes of this a mask register with AVX-512 and a sign mask for AVX2's vpmaskmov.
         element = I32 if lanes <= 64 else I8
         narrow = count if element == I64 else self.emit(element, f"trunc i64 {count.text} to {element}")

@@ -81,16 +81,19 @@ class Epilogue:
             for dim in range(rank - 2)
         )
 
-    def emit(self, f: Function, indices: Sequence[Value], values: Value, mask: Value | None = None) -> None:
-        """Finishes the elements from `indices` (of `shape`) on along the last dimension: one if `values` is a scalar,
-        else one per lane. `mask` (<N x i1>) limits what is read and written."""
+    def emit(
+        self, f: Function, indices: Sequence[Value], values: Value, mask: Value | None = None, dim: int | None = None
+    ) -> None:
+        """Finishes the elements from `indices` (of `shape`) on along dimension `dim` (the last): one if `values` is a
+        scalar, else one per lane. `mask` (<N x i1>) limits what is read and written."""
         lanes = lanes_of(values.type)
+        dim = len(indices) - 1 if dim is None else dim
         if self.generic is None:
             for access in self._plain:
-                access.store(f, values, indices, len(indices) - 1 if lanes > 1 else None, lanes, mask)
+                access.store(f, values, indices, dim if lanes > 1 else None, lanes, mask)
             return
         loops = [indices[result] for result in self._order]
-        lane_dim = self._order.index(len(indices) - 1) if lanes > 1 else None
+        lane_dim = self._order.index(dim) if lanes > 1 else None
         arguments = [
             values if access is None else access.load(f, loops, lane_dim, lanes, mask) for access in self._inputs
         ]

@@ -1,0 +1,62 @@
+"""From a dispatch region to its kernel: the emitter is chosen by the region's root operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import ConcatOp, ExtractSliceOp, InsertSliceOp, PadOp
+from xdsl.ir import Operation
+
+from ...runtime.errors import UnsupportedError
+from ..dialects import linalg, tiled
+from ..dialects.dispatch import RegionOp
+from ..target import Target
+from .contraction import emit_matmul, emit_mmt4d
+from .convolution import emit_convolution
+from .depthwise import emit_depthwise
+from .generic import emit_generic
+from .kernel import Kernel, KernelContext
+from .movement import emit_concat, emit_extract_slice, emit_insert_slice, emit_pad
+from .pack import emit_pack, emit_unpack
+from .pooling import emit_pooling
+from .reduction import emit_reduction
+
+Emitter = Callable[[KernelContext, Any], int]
+"""Emits the region with this root into the context's function; returns the bytes of scratch memory per thread."""
+
+
+def _emit_any_generic(context: KernelContext, root: GenericOp) -> int:
+    reduces = any(kind.data != IteratorType.PARALLEL for kind in root.iterator_types)
+    return emit_reduction(context, root) if reduces else emit_generic(context, root)
+
+
+_EMITTERS: dict[type[Operation], Emitter] = {
+    tiled.MatmulOp: emit_matmul,
+    linalg.Mmt4dOp: emit_mmt4d,
+    linalg.BatchMmt4dOp: emit_mmt4d,
+    tiled.Conv2DOp: emit_convolution,
+    linalg.DepthwiseConv2DNhwcHwcmOp: emit_depthwise,
+    linalg.PoolingNhwcMaxOp: emit_pooling,
+    linalg.PoolingNhwcSumOp: emit_pooling,
+    linalg.PackOp: emit_pack,
+    linalg.UnpackOp: emit_unpack,
+    GenericOp: _emit_any_generic,
+    PadOp: emit_pad,
+    ConcatOp: emit_concat,
+    ExtractSliceOp: emit_extract_slice,
+    InsertSliceOp: emit_insert_slice,
+}
+
+
+def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
+    """The kernel `name` of `region`. Raises UnsupportedError for a root that no emitter is registered for."""
+    context = KernelContext(region, target, name)
+    # A pad in front of a root is the root's affair.
+    root = next((op for op in context.operations if not isinstance(op, PadOp)), None) or next(iter(context.operations))
+    emitter = _EMITTERS.get(type(root))
+    if emitter is None:
+        raise UnsupportedError("no code can be generated", [f"a dispatch of {root.name}"])
+    return context.finish(emitter(context, root))
