@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from math import prod
 
+from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Operation, SSAValue
 
 from .dialects import tiled
 from .dialects.dispatch import RegionOp
-from .dialects.linalg import NamedOp
+from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
 from .ir import byte_size, shape_of, tensor_type
 
-_FREE = (EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp, PadOp)
+_FREE = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
+_SHORT_NAMES: dict[type[Operation], str] = {
+    DepthwiseConv2DNhwcHwcmOp: "depthwise",
+    PoolingNhwcMaxOp: "max_pool",
+    PoolingNhwcSumOp: "sum_pool",
+}
 
 
 def flops(region: RegionOp) -> int:
@@ -29,15 +36,32 @@ def traffic(region: RegionOp) -> int:
     )
 
 
+def root_name(region: RegionOp) -> str:
+    """One word for what the dispatch does, such as "conv_2d"; fit for the name of a function."""
+    work = _work(region)
+    return _word(work[0]) if work else "copy"
+
+
 def describe(region: RegionOp) -> str:
-    """The dispatch in a line for people, such as "conv_2d 3x3/2 1x112x112x32 f32, weights 1x27x32x1 + generic"."""
-    work = [
-        op for op in region.body.block.ops if op.results and not isinstance(op, _FREE) and op.name != "arith.constant"
-    ]
+    """The dispatch in a line for people, such as "conv_2d 3x3/2 1x8x8x32 f32, weights 1x27x32x1 f32"."""
+    work = _work(region)
     if not work:
         return "copy"
     text = _describe_root(work[0])
     return f"{text} + {_body_size(work[1])} element-wise" if len(work) > 1 and isinstance(work[1], GenericOp) else text
+
+
+def _work(region: RegionOp) -> list[Operation]:
+    """The operations of the region that compute or move something: its root, then what was fused behind it."""
+    work = [op for op in region.body.block.ops if op.results and not isinstance(op, _FREE)]
+    return work[1:] if len(work) > 1 and isinstance(work[0], PadOp) else work
+
+
+def _word(op: Operation) -> str:
+    if isinstance(op, GenericOp):
+        reduces = any(iterator.data == IteratorType.REDUCTION for iterator in op.iterator_types)
+        return "reduction" if reduces else "elementwise"
+    return _SHORT_NAMES.get(type(op)) or op.name.split(".", 1)[1]
 
 
 def _flops(op: Operation) -> int:
@@ -58,16 +82,14 @@ def _body_size(op: GenericOp) -> int:
 
 
 def _describe_root(op: Operation) -> str:
-    kind = op.name.split(".", 1)[1]
     result = op.results[0]
-    text = f"{kind}{_window(op)} {_type(result)}"
+    text = f"{_word(op)}{_window(op)} {_type(result)}"
     if isinstance(op, tiled.MatmulOp):
         return f"{text}, k {shape_of(op.lhs)[-1]}, weights {_type(op.rhs)}"
     if isinstance(op, tiled.Conv2DOp):
         return f"{text}, weights {_type(op.filter)}"
     if isinstance(op, GenericOp):
-        reduced = "reduction" if any(it.data.value == "reduction" for it in op.iterator_types) else "element-wise"
-        return f"{_body_size(op)} {reduced} {_type(result)}"
+        return f"{_body_size(op)} {text}"
     return text
 
 

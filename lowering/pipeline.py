@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, FunctionType, ModuleOp, TensorType
@@ -26,6 +26,7 @@ from .hoist_encodings import hoist_encodings
 from .ir import functions, input_name
 from .materialize_encodings import materialize_encodings
 from .plan_memory import plan_memory
+from .plan_memory.constants import ConstantPool
 from .set_encodings import set_encodings
 from .specialize_encodings import specialize_encodings
 from .target import Target
@@ -36,10 +37,15 @@ DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 
 @dataclass(frozen=True)
 class Options:
-    """What phases may depend on besides the module: the devices, and the target of the code of each kind of device."""
+    """What phases may depend on besides the module.
+
+    `targets` has the target of the code of each kind of device; `constants` receives what the artifact will hold.
+    """
 
     devices: tuple[DeviceSpec, ...]
     targets: Mapping[str, Target]
+    constants: ConstantPool = field(default_factory=ConstantPool)
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ PHASES = (
     Phase("specialize-encodings", lambda module, options: specialize_encodings(module, options.targets)),
     Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
     Phase("const-eval", lambda module, _: const_eval(module)),
-    Phase("plan-memory", lambda module, _: plan_memory(module)),
+    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants)),
 )
 
 Report = Callable[[str, float], None]

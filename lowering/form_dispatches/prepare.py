@@ -2,6 +2,8 @@
 
 - a loop of extent one is read as that loop, not as the constant 0, so that in-place reads are told from broadcasts;
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
+- a contraction moves down to its first user, past the sums that correct it for zero points, so that it is computed last
+  of what its consumers read and they fuse into it;
 - a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
 - views sink behind element-wise operations (see `sink_views`).
 """
@@ -12,8 +14,8 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
-from xdsl.dialects.tensor import EmptyOp, PadOp
-from xdsl.ir import Block, OpResult
+from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
+from xdsl.ir import Block, Operation, OpResult
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
@@ -21,6 +23,7 @@ from ..ir import collapse, constant_array, erase, expand, shape_of, tensor_type,
 from .elementwise import identity_operands, is_elementwise
 from .sink_views import sink_views
 
+_CONTRACTIONS = (Conv2DNhwcFhwcOp, MatmulOp, BatchMatmulOp)
 _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
 
 
@@ -29,10 +32,13 @@ def prepare(block: Block) -> None:
     for op in list(block.ops):
         if isinstance(op, GenericOp):
             _name_unit_loops(op)
-        if isinstance(op, Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp):
+        if isinstance(op, _CONTRACTIONS):
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
             _pointwise_to_matmul(op)
+    for op in list(block.ops):
+        if isinstance(op, _CONTRACTIONS):
+            _sink_to_first_user(op)
     sink_views(block)
 
 
@@ -67,6 +73,24 @@ def _read_narrow_weights(op: Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp) -> Non
     stored = producer.inputs[0]
     if conversion.operands[0] is body.args[0] and constant_array(view_source(stored)) is not None:
         op.operands[1] = stored
+
+
+def _sink_to_first_user(op: Operation) -> None:
+    """Move `op`, with the views of its result right behind it, down to its first user or the next contraction."""
+    moved, stop = [op], op.next_op
+    while isinstance(stop, CollapseShapeOp | ExpandShapeOp) and stop.src is moved[-1].results[0]:
+        moved.append(stop)
+        stop = stop.next_op
+    block = op.parent
+    assert block is not None
+    users = {block.find_ancestor_op_in_block(use.operation) for link in moved for use in link.results[0].uses}
+    while stop is not None and stop not in users and not isinstance(stop, _CONTRACTIONS) and stop.results:
+        stop = stop.next_op
+    if stop is None or stop is moved[-1].next_op:
+        return
+    for link in moved:
+        link.detach()
+        block.insert_op_before(link, stop)
 
 
 def _is_pointwise(op: Conv2DNhwcFhwcOp) -> bool:

@@ -33,12 +33,13 @@ def sink_views(block: Block) -> None:
     producer it will fuse into.
     """
     order = {op: index for index, op in enumerate(block.ops)}
-    cluster_of = form_clusters(block, constant_values(block))
+    constant = constant_values(block)
+    cluster_of = form_clusters(block, constant)
     for op in list(block.ops):
         if isinstance(op, View):
             _cancel(op)
         elif op in cluster_of and cluster_of[op][-1] is op:
-            view = _latest_view(cluster_of[op], order)
+            view = _latest_view(cluster_of[op], order, constant)
             if view is not None and _source_fuses(view):
                 _reindex(cluster_of[op], view, order)
 
@@ -54,16 +55,16 @@ def _cancel(op: View) -> None:
             return
 
 
-def _latest_view(cluster: Cluster, order: dict[Operation, int]) -> View | None:
+def _latest_view(cluster: Cluster, order: dict[Operation, int], constant: set[SSAValue]) -> View | None:
     """The reshape through which the cluster reads, in place, the operand that is computed last; None: it reads none."""
     latest, found = -1, None
     for op in cluster:
         in_place = identity_operands(op)
         for index, value in enumerate(operands_with_captures(op)):
             source = view_source(value)
-            if not isinstance(source, OpResult) or isinstance(source.op, EmptyOp) or order.get(source.op, -1) <= latest:
+            if not isinstance(source, OpResult) or source.op in cluster or value in constant:
                 continue
-            if source.op in cluster:
+            if isinstance(source.op, EmptyOp) or order.get(source.op, -1) <= latest:
                 continue
             latest = order.get(source.op, -1)
             view = value.op if isinstance(value, OpResult) else None

@@ -12,7 +12,6 @@ Steps that share memory without sharing a tensor depend on each other too: barri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 from xdsl.dialects import func
@@ -23,44 +22,25 @@ from xdsl.dialects.tensor import EmptyOp
 from xdsl.ir import Block, BlockArgument, OpResult, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 
-from ...runtime.artifact import ALIGNMENT
 from ...tosa.dialect import ConstOp
 from ..dialects import dispatch
 from ..dialects.dispatch import BufferAttr, RegionOp
 from ..ir import byte_size, functions, regions, tensor_type, view_source
 from .arena import Lifetime, place
+from .constants import ConstantPool
 
 ARENA_BYTES = "dispatch.arena_bytes"
 OFFSET = "dispatch.offset"
 
 
-def plan_memory(module: ModuleOp) -> None:
-    """Annotate every region, constant and function of `module`."""
-    _place_constants(module)
-    for function in functions(module):
-        _copy_what_is_returned_as_is(function)
-        _plan(function)
-
-
-def constants_of(module: ModuleOp) -> Iterator[ConstOp]:
-    """The constants of all functions, in program order."""
+def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
+    """Annotate every region, constant and function of `module`; the constants go into `pool`."""
     for function in functions(module):
         for op in function.body.block.ops:
             if isinstance(op, ConstOp):
-                yield op
-
-
-def _place_constants(module: ModuleOp) -> None:
-    constants = list(constants_of(module))
-    sizes = [op.values.array.nbytes for op in constants]
-    offsets: dict[tuple[int, bytes], int] = {}
-    end = 0
-    for op, size in zip(constants, sizes, strict=True):
-        key = size, op.values.digest if sizes.count(size) > 1 else b""
-        if key not in offsets:
-            offsets[key] = end
-            end += -(-size // ALIGNMENT) * ALIGNMENT
-        op.attributes[OFFSET] = IntegerAttr(offsets[key], i64)
+                op.attributes[OFFSET] = IntegerAttr(pool.add(op.values), i64)
+        _copy_what_is_returned_as_is(function)
+        _plan(function)
 
 
 def _copy_what_is_returned_as_is(function: func.FuncOp) -> None:

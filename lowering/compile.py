@@ -1,0 +1,133 @@
+"""From a TOSA module to an artifact: the phases, machine code for every distinct dispatch, the plan, the constants."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from xdsl.dialects import func
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
+from xdsl.ir import Attribute, SSAValue
+
+from ..runtime.artifact import Artifact, BufferReference, Image, Signature, Space, Step, TensorInfo
+from ..runtime.device import parse_devices
+from ..runtime.errors import ArgumentError
+from ..tosa.elements import numpy_dtype
+from . import pipeline
+from .codegen.assemble import assemble
+from .codegen.entry import emit_entries
+from .codegen.image import link
+from .cost import describe, flops, traffic
+from .dialects.dispatch import RegionOp
+from .ir import byte_size, functions, input_name, output_name, regions
+from .kernels import Kernels
+from .plan_memory import ARENA_BYTES
+from .target import Target, resolve_target
+
+CODEGEN = "codegen"
+"""What the time for machine code is reported as, beside the phases of the pipeline."""
+
+
+def compile(
+    module: ModuleOp,
+    devices: Sequence[str] = ("cpu",),
+    target: str | Sequence[str] = "host",
+    precision: str | None = None,
+    *,
+    dump_dir: str | Path | None = None,
+    report: pipeline.Report | None = None,
+) -> Artifact:
+    """Compile a TOSA module, which stays as it is, for one device.
+
+    devices: where the program runs, such as ["cpu"] or ["cpu:2"] for two threads by default.
+    target: the instruction set, such as "host" or "x86-64-v3"; several make an artifact with an image for each, of
+        which the best one is chosen when it is loaded.
+    precision: faster, less exact arithmetic by name; None computes in the types that the program says.
+    dump_dir: a folder for the IR after every phase. report: called with each phase and the seconds it took.
+
+    Raises UnsupportedError that lists every operator without a lowering, and ArgumentError for an unknown device or
+    target, or dynamic shapes.
+    """
+    specs = tuple(spec for device in devices for spec in parse_devices(device))
+    targets = [resolve_target(name) for name in ([target] if isinstance(target, str) else target)]
+    if not targets:
+        raise ArgumentError("name at least one target")
+    targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
+    options = pipeline.Options(specs, {spec.kind: targets[0] for spec in specs}, precision=precision)
+    plans, images = [], []
+    for number, each in enumerate(targets):
+        lowered = module.clone()
+        folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
+        pipeline.run(
+            lowered,
+            replace(options, targets={spec.kind: each for spec in specs}),
+            dump_dir=folder,
+            report=report if number == 0 else None,
+        )
+        begin = time.perf_counter()
+        signatures, image = _generate(lowered, each)
+        if report is not None:
+            report(CODEGEN, time.perf_counter() - begin)
+        plans.append(signatures)
+        images.append(image)
+    metadata = {"devices": ",".join(map(str, specs)), "target": ",".join(each.name for each in targets)}
+    return Artifact(_common(plans), tuple(images), memoryview(options.constants.blob()), metadata)
+
+
+def _generate(module: ModuleOp, target: Target) -> tuple[tuple[Signature, ...], Image]:
+    """The plan of every function of a module whose memory is planned, and the machine code that runs them."""
+    kernels = Kernels(target)
+    signatures = tuple(_signature(function, kernels) for function in functions(module))
+    entry_text, symbols = emit_entries(signatures, kernels.by_name, target)
+    objects = [assemble(kernel.text, target) for kernel in kernels.by_name.values()]
+    linked = link([assemble(entry_text, target), *objects])
+    entries = {entry: linked.symbols[symbol] for entry, symbol in symbols.items()}
+    return signatures, Image(target.name, target.features, linked.code, entries)
+
+
+def _signature(function: func.FuncOp, kernels: Kernels) -> Signature:
+    steps = tuple(_step(region, kernels) for region in regions(function))
+    scratch_bytes = max((kernels.by_name[step.kernel].scratch_bytes for step in steps), default=0)
+    types = function.function_type
+    return Signature(
+        function.sym_name.data,
+        tuple(_info(input_name(function, index), type) for index, type in enumerate(types.inputs)),
+        tuple(_info(output_name(function, index), type) for index, type in enumerate(types.outputs)),
+        steps,
+        cast(IntegerAttr, function.attributes[ARENA_BYTES]).value.data,
+        scratch_bytes,
+    )
+
+
+def _step(region: RegionOp, kernels: Kernels) -> Step:
+    assert region.buffers is not None and region.device is not None
+    values: list[SSAValue] = [*region.inputs, *region.outputs]
+    buffers = tuple(
+        BufferReference(cast(Space, place.space.data), place.index.data, place.offset.data, byte_size(value.type))
+        for place, value in zip(region.buffers, values, strict=True)
+    )
+    name = kernels.name_of(region)
+    return Step(name, buffers, region.device.data, flops(region), traffic(region), describe(region))
+
+
+def _info(name: str, type: Attribute) -> TensorInfo:
+    tensor = cast("TensorType[Attribute]", type)
+    return TensorInfo(name, numpy_dtype(tensor.get_element_type()).name, tensor.get_shape())
+
+
+def _common(plans: Sequence[tuple[Signature, ...]]) -> tuple[Signature, ...]:
+    """The signatures as the runtime sees them: memory enough for any of the images, the steps of the longest plan.
+
+    Images differ in the layouts they want, so that their steps do; each image carries its own in its code.
+    """
+    return tuple(
+        replace(
+            max(versions, key=lambda signature: len(signature.steps)),
+            arena_bytes=max(signature.arena_bytes for signature in versions),
+            scratch_bytes=max(signature.scratch_bytes for signature in versions),
+        )
+        for versions in zip(*plans, strict=True)
+    )
