@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .artifact import Artifact
     from .compilation import Options, Source
     from .samples import Samples
+
+_DUMP_VARIABLE = "TOSAIC_DUMP_IR"
+"""As in lowering/pipeline.py, which is not imported only for this."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,8 +42,13 @@ def deploy(
         typer.Option(metavar="cpu[:THREADS]", help="Where to run, such as cpu:2. By default cpu.", show_default=False),
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="NAME", help="The instruction set to compile for, such as x86-64-v3.")
+        str,
+        typer.Option(metavar="NAME[,NAME]", help="Instruction sets to compile for, such as x86-64-v3."),
     ] = "host",
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Faster, less exact arithmetic, such as bf16.", show_default=False),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads. By default one per processor.", show_default=False)
     ] = None,
@@ -102,12 +111,13 @@ def deploy(
         raise ArgumentError(f"a program runs on one device so far; {1 + len(others)} were named: {devices}")
     source = open_source(file)
     if isinstance(source, Artifact):
-        compiling = {"--target": target != "host", "--shape": shape, "--stop-after": stop_after, "--dump-ir": dump_ir}
+        compiling = {"--target": target != "host", "--precision": precision, "--shape": shape}
+        compiling |= {"--stop-after": stop_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
         artifact = source
     else:
-        options = Options(spec.kind, target, _parse_shapes(shape or ()))
+        options = Options(spec.kind, target, precision, _parse_shapes(shape or ()))
         if stop_after is not None:
             _print_phase(source, options, stop_after, dump_ir)
             return
@@ -127,11 +137,31 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
     from .cache import Cache
     from .compilation import compile_source, find_compiled
 
-    cache = Cache() if use_cache and dump_ir is None else None
+    dumps = dump_ir is not None or _DUMP_VARIABLE in os.environ
+    cache = Cache() if use_cache and not dumps else None
     if cache and (artifact := find_compiled(source, options, cache)):
         return artifact
-    with _status(f"compiling {source.name}"):
-        return compile_source(source, options, cache, dump_ir)
+    with _Phases(source.name, dumps) as phases:
+        return compile_source(source, options, cache, dump_ir, phases.report)
+
+
+class _Phases:
+    """Tells who waits at a terminal what the compiler does, and with `show_times` how long each phase took."""
+
+    def __init__(self, name: str, show_times: bool) -> None:
+        self._status = _status(f"compiling {name}")
+        self._show_times = show_times
+
+    def report(self, phase: str, seconds: float) -> None:
+        if self._show_times:
+            print(f"{seconds * 1e3:8.1f} ms  {phase}", file=sys.stderr)
+
+    def __enter__(self) -> _Phases:
+        self._status.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._status.__exit__(*raised)
 
 
 def _execute(
@@ -209,8 +239,8 @@ def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Ar
 def _print_phase(source: Source, options: Options, phase: str, dump_ir: Path | None) -> None:
     from .compilation import ir_after
 
-    with _status(f"compiling {source.name}"):
-        text = ir_after(source, options, phase, dump_ir)
+    with _Phases(source.name, show_times=dump_ir is not None) as phases:
+        text = ir_after(source, options, phase, dump_ir, phases.report)
     print(text)
 
 

@@ -7,14 +7,16 @@ compile, not before.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import artifact_file
 from .artifact import Artifact
 from .cache import Cache, cache_key
+from .device import DeviceSpec
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -22,16 +24,23 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 
+Report = Callable[[str, float], None]
+"""Called with the name of each phase and the seconds it took."""
+
 _MAGIC = slice(4, 8)
 _TFLITE_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What, besides the model, decides the code: the arguments of `tosaic.lowering.compile`, and the inputs' shapes."""
+    """What, besides the model, decides the code: the inputs' shapes and the arguments of `tosaic.lowering.compile`.
+
+    target: a name or several with commas between, for an image each.
+    """
 
     device: str = "cpu"
     target: str = "host"
+    precision: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
@@ -81,11 +90,42 @@ def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | 
     return cache.load(cache_key(source.data, asdict(options)))
 
 
-def compile_source(source: Source, options: Options, cache: Cache | None, dump_folder: Path | None) -> Artifact:
+def compile_source(
+    source: Source, options: Options, cache: Cache | None, dump_folder: Path | None, report: Report
+) -> Artifact:
     """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise."""
+    module = _import(source, options, report)
     from ..lowering import compile
 
-    artifact = compile(source.module(options), devices=[options.device], target=options.target, dump_dir=dump_folder)
+    artifact = compile(
+        module,
+        devices=[options.device],
+        target=options.target.split(","),
+        precision=options.precision,
+        dump_dir=dump_folder,
+        report=report,
+    )
+    artifact = replace(artifact, metadata={**artifact.metadata, "source": source.name})
     if cache:
         cache.store(cache_key(source.data, asdict(options)), artifact)
     return artifact
+
+
+def ir_after(source: Source, options: Options, phase: str, dump_folder: Path | None, report: Report) -> str:
+    """The IR after `phase`, for people: the elements of big constants are left out. Raises what the phases raise."""
+    module = _import(source, options, report)
+    from ..lowering import pipeline
+    from ..lowering.dump import readable
+    from ..lowering.target import resolve_target
+
+    spec = DeviceSpec(options.device)
+    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)}, precision=options.precision)
+    pipeline.run(module, chosen, stop_after=phase, dump_dir=dump_folder, report=report)
+    return readable(module)
+
+
+def _import(source: Source, options: Options, report: Report) -> ModuleOp:
+    begin = time.perf_counter()
+    module = source.module(options)
+    report("import", time.perf_counter() - begin)
+    return module
