@@ -105,9 +105,10 @@ def quantized_table(function: Callable[[Array], Array], input: Tensor, output: T
 
 def interpolated_table(function: Callable[[Array], Array], input: Tensor, output: Tensor) -> Array:
     """The 513 int16 entries of a float32 `function`, biased for linear interpolation as TFLite's LUTPopulate does."""
-    low, high = (np.float32(input.scale) * np.float32(limit - input.zero_point) for limit in (-32768, 32767))
+    low, high = _int16_range(input)
+    output_low, output_high = _int16_range(output)
     step = (high - low) / np.float32(512)
-    inverse_scale = np.float32(65536) / (np.float32(output.scale) * np.float32(65535))
+    inverse_scale = np.float32(65536) / (output_high - output_low)
     positions = np.arange(513, dtype=np.float32)
 
     def scaled(x: Array) -> Array:
@@ -120,6 +121,12 @@ def interpolated_table(function: Callable[[Array], Array], input: Tensor, output
     bias = _round((interpolated - _round(middles)) / np.float32(2))
     entries = np.append(_round(samples[:-1]) - bias, _round(scaled(np.array([high]))))
     return np.clip(np.nan_to_num(entries), -32768, 32767).astype(np.int16)
+
+
+def _int16_range(tensor: Tensor) -> tuple[np.float32, np.float32]:
+    """The real numbers that -32768 and 32767 stand for, in float32."""
+    low, high = (np.float32(tensor.scale) * np.float32(limit - tensor.zero_point) for limit in (-32768, 32767))
+    return low, high
 
 
 def libm(function: Callable[[Array], Array], x: Array) -> Array:

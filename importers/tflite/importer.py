@@ -130,7 +130,7 @@ def _import_function(
     context = Context(block)
     for tensor, name in zip(graph.inputs, signature.input_names, strict=True):
         if not tensor.representable:
-            unsupported[f"input '{name}' of type {tensor.type_name}: TOSA has no such tensors"] = None
+            unsupported[f"input '{name}': its type {tensor.type_name} does not exist in TOSA"] = None
         given = shapes.get(name, shapes.get(tensor.name))
         argument = block.insert_arg(
             TensorType(boundary.element_type(tensor), _input_shape(tensor, name, given)), len(block.args)
@@ -152,13 +152,9 @@ def _import_function(
 
 
 def _input_shape(tensor: Tensor, name: str, given: Shape | None) -> tuple[int, ...]:
-    if given is None:
+    if given is None or not tensor.representable:
         return tensor.shape
     shape = tuple(int(dim) for dim in given)
-    if len(shape) != len(tensor.shape):
-        raise ArgumentError(
-            f"input '{name}' has {len(tensor.shape)} dimensions {list(tensor.shape)}, not {list(shape)}"
-        )
     if any(dim < 1 and dim != DYNAMIC_INDEX for dim in shape):
         raise ArgumentError(f"the shape {list(shape)} for input '{name}' has a dimension below 1")
     return shape

@@ -15,6 +15,7 @@ from flatbuffers.table import Table
 from xdsl.dialects.builtin import NoneAttr
 from xdsl.ir import Attribute
 
+from ..registry import Unsupported
 from .errors import FieldError
 
 Array = np.ndarray[Any, Any]
@@ -98,8 +99,10 @@ class Tensor:
         return int(self._per_tensor().zero_point[0])
 
     def _per_tensor(self) -> Quantization:
-        if self.quantization is None or self.quantization.per_channel:
-            raise FieldError(f"{self.path}.quantization", f"tensor '{self.name}' needs exactly one scale")
+        if self.quantization is None:
+            raise FieldError(f"{self.path}.quantization", f"tensor '{self.name}' needs a scale")
+        if self.quantization.per_channel:
+            raise Unsupported(f"'{self.name}' has one scale per channel; one for the whole tensor is supported here")
         return self.quantization
 
 

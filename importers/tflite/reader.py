@@ -93,7 +93,7 @@ class _Reader:
             operator = present(graph.Operators(position))
             not_constant.update(integers(operator.OutputsAsNumpy()))
         tensors = tuple(
-            self._tensor(present(graph.Tensors(i)), i, f"{path}.tensors[{i}]", i not in not_constant)
+            self._tensor(present(graph.Tensors(i)), i, f"{path}.tensors[{i}]", i not in not_constant, i in inputs)
             for i in range(graph.TensorsLength())
         )
         subgraph = Subgraph(
@@ -160,7 +160,7 @@ class _Reader:
 
     # Tensors
 
-    def _tensor(self, tensor: tflite.Tensor, index: int, path: str, may_be_constant: bool) -> Tensor:
+    def _tensor(self, tensor: tflite.Tensor, index: int, path: str, may_be_constant: bool, is_input: bool) -> Tensor:
         name = text(tensor.Name())
         type_name = TYPE_NAMES.get(tensor.Type(), f"type {tensor.Type()} of a newer schema")
         info = TYPES.get(type_name)
@@ -179,7 +179,8 @@ class _Reader:
             element_type=info.element_type if info else NoneAttr(),
             quantization=read_quantization(tensor.Quantization(), shape, type_name, path),
             data=data,
-            is_variable=tensor.IsVariable(),
+            # A variable that is an input too is written before each inference: an ordinary value.
+            is_variable=tensor.IsVariable() and not is_input,
         )
 
     def _shape(self, tensor: tflite.Tensor, path: str, itemsize: int) -> tuple[int, ...]:

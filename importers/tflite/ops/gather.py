@@ -79,6 +79,22 @@ def embedding_lookup(op: Operator, context: Context) -> SSAValue:
     return context.add(tosa.MulOp(cast(context, rows, f32), scale, context.zero_shift()))
 
 
+@legalize("ONE_HOT")
+def one_hot(op: Operator, context: Context) -> SSAValue:
+    """`on` where the index equals the position along a new axis, else `off`. Operands: indices, depth, on, off."""
+    indices = _indices(context, op.input(0))
+    shape = list(shape_of(indices))
+    depth = int(context.constant_data(op.input(1)).item())
+    if not 0 < depth <= 1 << 20:
+        context.unsupported(f"a depth of {depth}")
+    axis = normalize_axis(op.options(tflite.OneHotOptions).Axis(), len(shape) + 1)
+    positions = np.arange(depth, dtype=np.int32).reshape([depth if i == axis else 1 for i in range(len(shape) + 1)])
+    expanded = reshape(context, indices, [*shape[:axis], 1, *shape[axis:]])
+    chosen = context.add(tosa.EqualOp(expanded, context.constant(positions)))
+    on, off = (reshape(context, context.value(op.input(i)), [1] * (len(shape) + 1)) for i in (2, 3))
+    return context.add(tosa.SelectOp(chosen, on, off))
+
+
 def _indices(context: Context, tensor: Tensor) -> SSAValue:
     """Indices as TOSA takes them, in 32 bits. No tensor is large enough to need more."""
     known = context.known_data(tensor)
