@@ -18,7 +18,7 @@ from xdsl.ir.affine import (
 
 from .arithmetic import i64
 from .emit import Function
-from .types import I1, I8, Value, bits_of, byte_size, memory_type, register_type, vector_type
+from .types import BF16, F16, I1, I8, I16, Value, bits_of, byte_size, memory_type, register_type, vector_type
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Access:
             return self.tensor.fill
         stride = 0 if lane_dim is None else self.strides[lane_dim]
         irregular = lane_dim is not None and self.varies_irregularly(lane_dim)
-        element = memory_type(self.tensor.element)
+        element = _stored_type(self.tensor.element)
         if lanes == 1 or (stride == 0 and not irregular):
             return to_register(f, f.load(element, self.pointer(f, indices)), self.tensor.element)
         type = vector_type(element, lanes)
@@ -99,6 +99,10 @@ class Access:
             pointer = self.pointer(f, indices)
             loaded = f.load(type, pointer) if mask is None else f.masked_load(type, pointer, mask)
             return to_register(f, loaded, self.tensor.element)
+        if stride == -1 and not irregular and mask is None:
+            pointer = f.gep(self.pointer(f, indices), -(lanes - 1) * byte_size(self.tensor.element))
+            backwards = f.shuffle(f.load(type, pointer), None, range(lanes - 1, -1, -1))
+            return to_register(f, backwards, self.tensor.element)
         return to_register(f, self._load_lanes(f, indices, lane_dim, lanes, mask), self.tensor.element)
 
     def _load_lanes(
@@ -106,7 +110,7 @@ class Access:
     ) -> Value:
         """Lane by lane; lanes outside the mask read the element of the first."""
         assert lane_dim is not None
-        element = memory_type(self.tensor.element)
+        element = _stored_type(self.tensor.element)
         result = f.undefined(vector_type(element, lanes))
         for lane in range(lanes):
             index = f.add(indices[lane_dim], i64(lane))
@@ -138,14 +142,23 @@ class Access:
             f.masked_store(value, pointer, mask)
 
 
+def _stored_type(element: Attribute) -> str:
+    """What memory is read and written as: 16-bit floats are bits, which LLVM would convert through a library."""
+    type = memory_type(element)
+    return I16 if type in (F16, BF16) else type
+
+
 def to_register(f: Function, value: Value, element: Attribute) -> Value:
-    if register_type(element) != I1:
-        return value
-    return f.icmp("ne", value, f.zero(value.type))
+    """An element as it lies in memory as one to compute with."""
+    if register_type(element) == I1:
+        return f.icmp("ne", value, f.zero(value.type))
+    return f.cast("bitcast", value, register_type(element))
 
 
 def _to_memory(f: Function, value: Value, element: Attribute) -> Value:
-    return f.cast("zext", value, I8) if register_type(element) == I1 else value
+    if register_type(element) == I1:
+        return f.cast("zext", value, I8)
+    return f.cast("bitcast", value, _stored_type(element))
 
 
 def _linear(expression: AffineExpr, dims: int) -> tuple[list[int], int] | None:

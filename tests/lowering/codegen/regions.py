@@ -68,7 +68,7 @@ def generic_text(
     ins = ", ".join(f"%{i}" for i in range(len(inputs))) + " : " + ", ".join(f"tensor<{type}>" for type in inputs)
     outs = ", ".join(f"%e{i}" for i in range(len(results))) + " : " + ", ".join(f"tensor<{t}>" for t in results)
     types = ", ".join(f"tensor<{type}>" for type in results)
-    arrow = f"-> {types}" if len(results) == 1 else f"-> ({types})"
+    arrow = f"-> {types}"
     names = ", ".join(f"%r#{i}" if len(results) > 1 else "%r" for i in range(len(results)))
     return (
         f"{empties}\n%r{f':{len(results)}' if len(results) > 1 else ''} = linalg.generic "
