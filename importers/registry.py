@@ -19,7 +19,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
@@ -27,7 +27,21 @@ from ..tosa import dialect as tosa
 from ..tosa.elements import ElementsAttr, numpy_dtype
 
 Array = np.ndarray[Any, Any]
+
+DYNAMIC = -1
+"""An extent that is not known before run time: in shapes here, as in the files and in `tosa.const_shape`."""
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The extents of a tensor value; DYNAMIC where they are not known."""
+    assert isinstance(value.type, TensorType)
+    return tuple(DYNAMIC if extent == DYNAMIC_INDEX else extent for extent in value.type.get_shape())
+
+
+def tensor_type(element_type: Attribute, shape: Sequence[int]) -> TensorType[Attribute]:
+    """The type of a tensor whose extents may be DYNAMIC, for which MLIR has a number of its own."""
+    return TensorType(element_type, [DYNAMIC_INDEX if extent == DYNAMIC else extent for extent in shape])
 
 
 class Unsupported(Exception):
@@ -85,10 +99,8 @@ class TosaBuilder:
 
     def splat(self, value: float | np.generic, like: SSAValue) -> SSAValue:
         """A constant of one element that broadcasts against `like`: its element type, its rank, every dimension 1."""
-        type = like.type
-        assert isinstance(type, TensorType)
-        rank = len(type.get_shape())
-        return self.constant(np.full((1,) * rank, value, numpy_dtype(type.get_element_type())))
+        assert isinstance(like.type, TensorType)
+        return self.constant(np.full((1,) * len(shape_of(like)), value, numpy_dtype(like.type.get_element_type())))
 
     def shape(self, dims: Sequence[int]) -> SSAValue:
         """A `tosa.const_shape`, of type !tosa.shape<len(dims)>, such as reshape, tile, pad and slice take."""

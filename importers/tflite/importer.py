@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import (
-    DYNAMIC_INDEX,
     ArrayAttr,
     DictionaryAttr,
     ModuleOp,
@@ -25,7 +24,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from ...runtime.errors import ArgumentError, MalformedFileError, UnsupportedError
-from ..registry import Unsupported
+from ..registry import DYNAMIC, Unsupported, shape_of, tensor_type
 from . import boundary
 from .errors import FieldError
 from .legalization import Context, legalize
@@ -133,7 +132,7 @@ def _import_function(
             unsupported[f"input '{name}': its type {tensor.type_name} does not exist in TOSA"] = None
         given = shapes.get(name, shapes.get(tensor.name))
         argument = block.insert_arg(
-            TensorType(boundary.element_type(tensor), _input_shape(tensor, name, given)), len(block.args)
+            tensor_type(boundary.element_type(tensor), _input_shape(tensor, name, given)), len(block.args)
         )
         context.bind(tensor, boundary.enter(context, tensor, argument))
     for operator in graph.operators:
@@ -155,7 +154,7 @@ def _input_shape(tensor: Tensor, name: str, given: Shape | None) -> tuple[int, .
     if given is None or not tensor.representable:
         return tensor.shape
     shape = tuple(int(dim) for dim in given)
-    if any(dim < 1 and dim != DYNAMIC_INDEX for dim in shape):
+    if any(dim < 1 and dim != DYNAMIC for dim in shape):
         raise ArgumentError(f"the shape {list(shape)} for input '{name}' has a dimension below 1")
     return shape
 
@@ -216,7 +215,7 @@ def _operations_after(block: Block, previous: Operation | None) -> list[Operatio
 
 def _placeholder(context: Context, tensor: Tensor) -> SSAValue:
     """Stands for the result of an unsupported operator, so that those after it are looked at too."""
-    return context.add(UnrealizedConversionCastOp.get([], [TensorType(boundary.element_type(tensor), tensor.shape)]))
+    return context.add(UnrealizedConversionCastOp.get([], [tensor_type(boundary.element_type(tensor), tensor.shape)]))
 
 
 def _check_result(operator: Operator, tensor: Tensor, value: SSAValue) -> None:
@@ -225,7 +224,7 @@ def _check_result(operator: Operator, tensor: Tensor, value: SSAValue) -> None:
     if type.get_element_type() != tensor.element_type:
         problem = f"{_describe(operator)}: '{tensor.name}' is declared {tensor.type_name} but computed as {type}"
         raise FieldError(operator.path, problem)
-    if any(dim < DYNAMIC_INDEX for dim in type.get_shape()):
+    if any(dim < DYNAMIC for dim in shape_of(value)):
         raise FieldError(operator.path, f"{_describe(operator)}: '{tensor.name}' would have the type {type}")
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
-from ..registry import Array, Registry, TosaBuilder
+from ..registry import Array, Registry, TosaBuilder, shape_of
 from .errors import FieldError
 from .model import Operator, Tensor
 
@@ -64,10 +64,10 @@ class Context(TosaBuilder):
         return type
 
     def shape_of(self, tensor: Tensor) -> tuple[int, ...]:
-        """The shape of `tensor`'s value; -1 where a dimension is not known until run time."""
+        """The shape of `tensor`'s value; DYNAMIC (-1) where a dimension is not known until run time."""
         if tensor.data is not None and tensor.index not in self._values:
             return tensor.data.shape
-        return tuple(self.type_of(tensor).get_shape())
+        return shape_of(self.value(tensor))
 
     def constant_data(self, tensor: Tensor) -> Array:
         """The elements of a tensor that must be known at compile time, such as paddings or axes."""

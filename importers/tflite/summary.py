@@ -11,6 +11,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...tosa import dialect as tosa
 from ...tosa.dialect.types import shape_of
+from ..registry import DYNAMIC
 from .importer import select_signatures, try_import
 from .model import Model, Operator, Tensor
 
@@ -71,7 +72,7 @@ def summarize(model: Model, signature: str | None, shapes: Mapping[str, Sequence
 
 def _tensors(tensors: Sequence[Tensor], names: Sequence[str], types: Iterable[Attribute]) -> tuple[TensorSummary, ...]:
     return tuple(
-        TensorSummary(name, tensor.type_name, shape_of(type))
+        TensorSummary(name, tensor.type_name, tuple(max(extent, DYNAMIC) for extent in shape_of(type)))
         for tensor, name, type in zip(tensors, names, types, strict=True)
     )
 
@@ -96,4 +97,4 @@ def _elements(value: SSAValue) -> int:
 
 
 def _shape(value: SSAValue) -> list[int]:
-    return [abs(extent) for extent in shape_of(value)]  # a dynamic extent is -1
+    return [max(extent, 1) for extent in shape_of(value)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.elements import numpy_dtype
 from ...quantization import element_type_of
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .pad import real_zero
 from .shaping import reshape, shape_of
@@ -68,7 +68,7 @@ def _blocks(op: Operator, context: Context) -> tuple[list[int], list[tuple[int, 
     borders = context.constant_data(op.input(2))
     if borders.shape != (len(blocks), 2) or len(blocks) >= len(shape) or min(blocks) < 1 or borders.min() < 0:
         raise ValueError(f"blocks {blocks} and borders {borders.tolist()} of a tensor of shape {list(shape)}")
-    if DYNAMIC_INDEX in shape:
+    if DYNAMIC in shape:
         context.unsupported("blocks of a tensor with dynamic dimensions; fix them with --shape")
     return blocks, [(int(before), int(after)) for before, after in borders]
 

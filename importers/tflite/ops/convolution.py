@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .contraction import Contraction
 from .shaping import fit_windows, reshape, shape_of
@@ -88,7 +88,7 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
     out_pad: list[int] = []
     for axis in (0, 1):
         size, extent = sizes[1 + axis], shape_of(x)[1 + axis]
-        if extent == DYNAMIC_INDEX:
+        if extent == DYNAMIC:
             context.unsupported("a dynamic height or width; give shapes with --shape")
         missing = (extent - 1) * stride[axis] + kernel[axis] - size
         before = max(missing, 0) // 2 if options.Padding() == tflite.Padding.SAME else 0
@@ -108,7 +108,7 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
 
 def _four(context: Context, op: Operator, weight: SSAValue) -> tuple[int, ...]:
     shape = shape_of(weight)
-    if len(shape) != 4 or DYNAMIC_INDEX in shape:
+    if len(shape) != 4 or DYNAMIC in shape:
         context.unsupported(f"weights of shape {shape}; four static extents are needed")
     if len(shape_of(context.value(op.input(0)))) not in (1, 4):
         context.unsupported(f"an input of shape {shape_of(context.value(op.input(0)))}; it must have four extents")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axes
 from .shaping import broadcast, reshape, shape_of
@@ -93,7 +93,7 @@ def _block_size(block: int) -> int:
 def _static_image(context: Context, op: Operator) -> tuple[int, int, int, int]:
     """The extents of an [N,H,W,C] operand, of which only N may be dynamic."""
     batch, height, width, channels = context.shape_of(op.input(0))
-    if DYNAMIC_INDEX in (height, width, channels):
+    if DYNAMIC in (height, width, channels):
         context.unsupported("an image of dynamic size; fix it with --shape")
     return batch, height, width, channels
 

@@ -7,10 +7,10 @@ file, [channels, depth], together with a bias; so the weights are shared with th
 from __future__ import annotations
 
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .contraction import Contraction
 from .shaping import reshape, row_count, shape_of
@@ -23,7 +23,7 @@ def fully_connected(op: Operator, context: Context) -> SSAValue:
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         context.unsupported("shuffled weights; convert the model again without them")
     x, weight = context.value(op.input(0)), context.value(op.input(1))
-    if len(shape_of(weight)) != 2 or DYNAMIC_INDEX in shape_of(weight):
+    if len(shape_of(weight)) != 2 or DYNAMIC in shape_of(weight):
         context.unsupported(f"weights of shape {shape_of(weight)}; two static extents are needed")
     channels, depth = shape_of(weight)
     rows = row_count(context, x, depth)

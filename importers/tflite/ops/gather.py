@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, f32, i1, i8, i32
+from xdsl.dialects.builtin import f32, i1, i8, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ...quantization import cast, element_type_of
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, Tensor, legalize
 from .axes import normalize_axis
 from .shaping import reshape, shape_of
@@ -51,7 +52,7 @@ def gather_nd(op: Operator, context: Context) -> SSAValue:
     x, indices = context.value(op.input(0)), _indices(context, op.input(1))
     shape, index_shape = shape_of(x), shape_of(indices)
     depth = index_shape[-1]
-    if not 1 <= depth <= len(shape) or DYNAMIC_INDEX in shape[:depth]:
+    if not 1 <= depth <= len(shape) or DYNAMIC in shape[:depth]:
         context.unsupported(f"indices of {depth} coordinates into {list(shape)}")
     strides = [math.prod(shape[i + 1 : depth]) for i in range(depth)]
     flat = reshape(context, indices, [_product(index_shape[:-1]), depth])
@@ -121,4 +122,4 @@ def _gather_rows(
 
 
 def _product(extents: Sequence[int]) -> int:
-    return DYNAMIC_INDEX if DYNAMIC_INDEX in extents else math.prod(extents)
+    return DYNAMIC if DYNAMIC in extents else math.prod(extents)

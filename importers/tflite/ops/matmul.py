@@ -6,11 +6,12 @@ from math import prod
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, f32, i32
+from xdsl.dialects.builtin import IntegerType, f32, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ...quantization import cast, element_type_of, requantize
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, Tensor, legalize
 from .shaping import broadcast, reshape, shape_of
 
@@ -27,7 +28,7 @@ def batch_matmul(op: Operator, context: Context) -> SSAValue:
     a = _swap_last(context, a) if options.AdjX() else a
     b = _swap_last(context, b) if options.AdjY() else b
     leading = _broadcast_leading(context, shape_of(a)[:-2], shape_of(b)[:-2])
-    batch = DYNAMIC_INDEX if DYNAMIC_INDEX in leading else prod(leading)
+    batch = DYNAMIC if DYNAMIC in leading else prod(leading)
     product = context.add(
         tosa.MatMulOp(
             _flatten(context, a, leading, batch),
@@ -74,7 +75,7 @@ def _flatten(context: Context, value: SSAValue, leading: tuple[int, ...], batch:
     """The matrices of `value` one after the other, repeated where its leading extents are 1: [batch, rows, columns]."""
     own, matrix = shape_of(value)[:-2], shape_of(value)[-2:]
     if own != leading:
-        if DYNAMIC_INDEX in leading:
+        if DYNAMIC in leading:
             context.unsupported("matrices repeated a dynamic number of times; give shapes with --shape")
         times = [whole // part for whole, part in zip(leading, own, strict=True)]
         value = context.add(tosa.TileOp(value, context.shape([*times, 1, 1])))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.elements import numpy_dtype
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, Tensor, legalize
 from .shaping import reshape, shape_of
 
@@ -54,7 +54,7 @@ def mirror_pad(op: Operator, context: Context) -> SSAValue:
         extent = shape_of(x)[axis]
         if before == after == 0:
             continue
-        if extent == DYNAMIC_INDEX:
+        if extent == DYNAMIC:
             context.unsupported(f"mirrored padding of dimension {axis}, which is dynamic; fix it with --shape")
         if max(before, after) + skip > extent:
             raise ValueError(f"padding ({before}, {after}) of dimension {axis}, which has only {extent} elements")

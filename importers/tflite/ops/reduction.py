@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, i32
+from xdsl.dialects.builtin import IntegerType, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ...quantization import Scale, cast, element_type_of, quantize_multiplier, rescale
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .shaping import reshape, shape_of
 
@@ -84,7 +85,7 @@ def mean(op: Operator, context: Context) -> SSAValue:
 
 def _count(op: Operator, context: Context, axes: Sequence[int]) -> int:
     extents = [context.shape_of(op.input(0))[axis] for axis in axes]
-    if DYNAMIC_INDEX in extents:
+    if DYNAMIC in extents:
         context.unsupported("a mean over a dynamic extent; give shapes with --shape")
     return prod(extents)
 

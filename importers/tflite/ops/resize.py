@@ -11,11 +11,12 @@ from math import gcd
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, i8, i16, i32
+from xdsl.dialects.builtin import i8, i16, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ...quantization import Scale, element_type_of, rescale
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .shaping import reshape, shape_of
 
@@ -88,7 +89,7 @@ def resize_nearest_neighbor(op: Operator, context: Context) -> SSAValue:
     if all(axis.expressible and axis.nearest() == pixels for axis, pixels in zip(axes, wanted, strict=True)):
         return _resize(context, x, axes, "NEAREST_NEIGHBOR")
     batch, height, width, channels = shape_of(x)
-    if batch == DYNAMIC_INDEX:
+    if batch == DYNAMIC:
         context.unsupported("this size with a dynamic batch; fix it with --shape")
     x = _gather(context, reshape(context, x, [batch, height, width * channels]), wanted[0])
     x = _gather(context, reshape(context, x, [batch * len(wanted[0]), width, channels]), wanted[1])
@@ -114,7 +115,7 @@ def _operands(op: Operator, context: Context) -> tuple[SSAValue, list[tuple[int,
     targets = context.constant_data(op.input(1)).reshape(-1).tolist()
     if len(targets) != 2 or min(targets) < 1:
         raise ValueError(f"the size to resize to is {targets}")
-    if DYNAMIC_INDEX in (height, width) or min(height, width) < 1:
+    if DYNAMIC in (height, width) or min(height, width) < 1:
         context.unsupported("an image of dynamic size; fix it with --shape")
     return x, [(height, targets[0]), (width, targets[1])]
 

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from ....tosa.elements import numpy_dtype
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axis
 from .shaping import reshape
@@ -28,12 +29,12 @@ def reshape_(op: Operator, context: Context) -> SSAValue:
         target = [options.NewShape(i) for i in range(options.NewShapeLength())]
         # Old models write a scalar's shape as [0].
         target = [] if target == [0] else target
-    if any(extent < DYNAMIC_INDEX for extent in target):
+    if any(extent < DYNAMIC for extent in target):
         raise ValueError(f"negative extent in the target shape {target}")
-    if DYNAMIC_INDEX not in source and target.count(DYNAMIC_INDEX) == 1:
-        known = math.prod(extent for extent in target if extent != DYNAMIC_INDEX)
+    if DYNAMIC not in source and target.count(DYNAMIC) == 1:
+        known = math.prod(extent for extent in target if extent != DYNAMIC)
         if known and math.prod(source) % known == 0:
-            target[target.index(DYNAMIC_INDEX)] = math.prod(source) // known
+            target[target.index(DYNAMIC)] = math.prod(source) // known
     return reshape(context, x, target)
 
 
@@ -52,7 +53,7 @@ def squeeze(op: Operator, context: Context) -> SSAValue:
     options = op.options(tflite.SqueezeOptions)
     named = [normalize_axis(options.SqueezeDims(i), len(shape)) for i in range(options.SqueezeDimsLength())]
     dropped = named or [axis for axis, extent in enumerate(shape) if extent == 1]
-    if any(shape[axis] not in (1, DYNAMIC_INDEX) for axis in dropped):
+    if any(shape[axis] not in (1, DYNAMIC) for axis in dropped):
         raise ValueError(f"cannot drop the dimensions {dropped} of {list(shape)}: not all are 1")
     kept = [extent for axis, extent in enumerate(shape) if axis not in dropped]
     return reshape(context, context.value(op.input(0)), kept)
@@ -61,7 +62,7 @@ def squeeze(op: Operator, context: Context) -> SSAValue:
 @legalize("SHAPE")
 def shape(op: Operator, context: Context) -> SSAValue:
     extents = context.shape_of(op.input(0))
-    if DYNAMIC_INDEX in extents:
+    if DYNAMIC in extents:
         context.unsupported("the shape of a tensor with dynamic dimensions is needed; fix them with --shape")
     return context.constant(np.array(extents, numpy_dtype(op.output().element_type)))
 
@@ -87,9 +88,8 @@ def range_(op: Operator, context: Context) -> SSAValue:
 @legalize("ZEROS_LIKE")
 def zeros_like(op: Operator, context: Context) -> SSAValue:
     type = context.type_of(op.input(0))
-    if DYNAMIC_INDEX in type.get_shape():
+    extents = context.shape_of(op.input(0))
+    if DYNAMIC in extents:
         context.unsupported("zeros in a dynamic shape; fix it with --shape")
-    zero = np.zeros((), numpy_dtype(type.get_element_type()))
-    return context.constant(
-        np.broadcast_to(zero, type.get_shape()), TensorType(type.get_element_type(), type.get_shape())
-    )
+    zeros = np.broadcast_to(np.zeros((), numpy_dtype(type.get_element_type())), extents)
+    return context.constant(zeros, TensorType(type.get_element_type(), extents))

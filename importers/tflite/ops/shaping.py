@@ -6,26 +6,22 @@ from collections.abc import Sequence
 from math import prod
 
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.dialect.base import constant
 from ...quantization import element_type_of as element_type_of
+from ...registry import DYNAMIC
+from ...registry import shape_of as shape_of
 from ..legalization import Context
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The extents of a tensor value; -1 where they are dynamic."""
-    assert isinstance(value.type, TensorType)
-    return tuple(value.type.get_shape())
 
 
 def reshape(context: Context, value: SSAValue, shape: Sequence[int]) -> SSAValue:
     """`value` in another shape, in which one extent may be -1; itself where nothing changes."""
     if tuple(shape) == shape_of(value):
         return value
-    if list(shape).count(DYNAMIC_INDEX) > 1:
+    if list(shape).count(DYNAMIC) > 1:
         context.unsupported(f"a reshape to {tuple(shape)}, of which two extents are dynamic; give shapes with --shape")
     array = constant(value)
     if array is not None:
@@ -44,8 +40,8 @@ def broadcast(context: Context, *values: SSAValue) -> list[SSAValue]:
 def row_count(context: Context, value: SSAValue, columns: int) -> int:
     """How many rows of `columns` elements `value` holds; -1 if that is dynamic."""
     shape = shape_of(value)
-    if DYNAMIC_INDEX in shape:
-        return DYNAMIC_INDEX
+    if DYNAMIC in shape:
+        return DYNAMIC
     if columns == 0 or prod(shape) % columns:
         context.unsupported(f"rows of {columns} elements in a tensor of shape {shape}")
     return prod(shape) // columns
@@ -64,17 +60,17 @@ def fit_windows(
     for axis in (0, 1):
         size = sizes[1 + axis]
         reach = (kernel[axis] - 1) * dilation[axis] + 1
-        if size == DYNAMIC_INDEX and stride[axis] != 1:
+        if size == DYNAMIC and stride[axis] != 1:
             context.unsupported("strided windows over a dynamic height or width; give shapes with --shape")
         if padding == tflite.Padding.SAME:
             # With stride 1 there are as many windows as elements, so the size itself does not matter.
-            known = 1 if size == DYNAMIC_INDEX else size
+            known = 1 if size == DYNAMIC else size
             missing = (-(-known // stride[axis]) - 1) * stride[axis] + reach - known
             before = max(missing, 0) // 2
             after = missing - before
         else:
             before = 0
-            after = 0 if size == DYNAMIC_INDEX else -((size - reach) % stride[axis])
+            after = 0 if size == DYNAMIC else -((size - reach) % stride[axis])
         if after < 0:
             sizes[1 + axis] += after
         pad += [before, max(after, 0)]

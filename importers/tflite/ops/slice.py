@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.elements import numpy_dtype
 from ...quantization import element_type_of
+from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axis
 from .shaping import reshape, shape_of
@@ -43,9 +43,9 @@ def slice_(op: Operator, context: Context) -> SSAValue:
     for start, wanted, extent in zip(begin, size, shape, strict=True):
         if wanted < -1 or start < 0:
             raise ValueError(f"begin {begin} and size {size} of {list(shape)}")
-        if wanted == -1 and extent == DYNAMIC_INDEX and start > 0:
+        if wanted == -1 and extent == DYNAMIC and start > 0:
             context.unsupported("a slice up to the end of a dynamic dimension; fix it with --shape")
-        sizes.append(wanted if wanted != -1 or extent == DYNAMIC_INDEX else extent - start)
+        sizes.append(wanted if wanted != -1 or extent == DYNAMIC else extent - start)
     return take(context, x, begin, sizes)
 
 
@@ -117,17 +117,17 @@ def _result_shape(ranges: list[_Range], result: list[int | None]) -> list[int]:
 
 def _single(context: Context, index: int, extent: int) -> _Range:
     """x[index], whose dimension is dropped."""
-    if extent == DYNAMIC_INDEX and index < 0:
+    if extent == DYNAMIC and index < 0:
         context.unsupported("an index from the end of a dynamic dimension; fix it with --shape")
-    if extent != DYNAMIC_INDEX and not -extent <= index < extent:
+    if extent != DYNAMIC and not -extent <= index < extent:
         raise ValueError(f"index {index} of a dimension of {extent}")
     return _Range(index + extent if index < 0 else index, 1, 1)
 
 
 def _range(context: Context, first: int | None, last: int | None, stride: int, extent: int) -> _Range:
-    if extent == DYNAMIC_INDEX:
+    if extent == DYNAMIC:
         if stride == 1 and first in (None, 0) and last is None:
-            return _Range(0, DYNAMIC_INDEX, 1)
+            return _Range(0, DYNAMIC, 1)
         if stride > 0 and last is not None and last >= 0 and (first is None or first >= 0):
             start = first or 0
             return _Range(start, max(-((start - last) // stride), 0), stride)
@@ -169,7 +169,7 @@ def split(op: Operator, context: Context) -> list[SSAValue]:
     x = context.value(op.input(1))
     axis = normalize_axis(int(context.constant_data(op.input(0)).item()), len(shape_of(x)))
     extent, parts = shape_of(x)[axis], len(op.outputs)
-    if extent == DYNAMIC_INDEX:
+    if extent == DYNAMIC:
         context.unsupported(f"a split of dimension {axis}, which is dynamic; fix it with --shape")
     if extent % parts:
         raise ValueError(f"cannot split {extent} elements into {parts} equal parts")
@@ -183,7 +183,7 @@ def split_v(op: Operator, context: Context) -> list[SSAValue]:
     axis = normalize_axis(int(context.constant_data(op.input(2)).item()), len(shape_of(x)))
     sizes = context.constant_data(op.input(1)).reshape(-1).tolist()
     extent = shape_of(x)[axis]
-    if extent == DYNAMIC_INDEX:
+    if extent == DYNAMIC:
         context.unsupported(f"a split of dimension {axis}, which is dynamic; fix it with --shape")
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = extent - sum(sizes) - 1
