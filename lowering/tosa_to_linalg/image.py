@@ -10,7 +10,6 @@ from xdsl.ir import SSAValue
 
 from ...tosa import dialect as tosa
 from ...tosa.dialect.types import element_of, is_float, shape_of
-from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import affine_map, dims
 from .body import Body
 from .builder import Builder, CannotLower, Mapped, constant_array
@@ -65,17 +64,17 @@ def _bilinear(op: tosa.ResizeOp, b: Builder, axes: list[_Samples]) -> SSAValue:
     """Four neighbours, weighted; integers in steps of 1 / `unit`, so that the result is `unit`**2 times as great."""
     result = element_of(op.output)
     element = f32 if is_float(result) else result
-    dtype = numpy_dtype(element)
     tables: list[Mapped] = []
     for axis, samples in enumerate(axes):
         whole = 1 if is_float(element) else samples.unit
         way = samples.offset / samples.unit if is_float(element) else samples.offset
         rest = whole - way
-        weights = (np.asarray(part).astype(dtype) for part in (rest, way))
+        weights = (np.asarray(part).astype(np.float32 if is_float(element) else np.int32) for part in (rest, way))
         tables += [_table(b, values, axis) for values in (samples.low, samples.high, *weights)]
 
     def body(b: Body, *entries: SSAValue) -> SSAValue:
         (top, bottom, *vertical), (left, right, *horizontal) = entries[:4], entries[4:]
+        vertical, horizontal = ([b.widen(weight, element) for weight in pair] for pair in (vertical, horizontal))
         n, c = b.index(0), b.index(3)
         rows, columns = [b.to_index(row) for row in (top, bottom)], [b.to_index(column) for column in (left, right)]
         lines = []
