@@ -107,6 +107,10 @@ class Function(Arithmetic):
         body = "\n".join([*self._allocations, *lines])
         return "".join(self._globals) + self._header + body + "\n}\n"
 
+    def attach(self, helper: Function) -> None:
+        """Lets the finished `helper`, which this function calls, come with it."""
+        self._globals.append(helper.text())
+
     # Hardware instructions
 
     def instruction(self, name: str, *operands: Value) -> Value:

@@ -44,8 +44,19 @@ class Microkernel:
         """Bytes of the right panel that one step consumes."""
         return self.n0 * self.product.k0 * bits_of(self.product.right) // 8
 
-    def emit(self, f: Function, left: Value, right: Value, sums: Value, steps: int, *, accumulate: bool) -> None:
-        """Adds `steps` steps to the tile at `sums` (64-byte aligned), or with `accumulate` False overwrites it."""
+    def function(self, name: str, steps: int, *, accumulate: bool) -> Function:
+        """name(left, right, sums): adds `steps` steps to the tile at `sums`, or with `accumulate` False overwrites it.
+
+        It is a function of its own so that the whole register file is its own: inlined, the constants of an epilogue
+        would be kept in registers across it, and accumulators would be spilled in the innermost loop.
+        """
+        parameters = [("ptr noalias readonly", "left"), ("ptr noalias readonly", "right"), ("ptr noalias", "sums")]
+        f = Function(name, parameters, attributes="noinline")
+        self._emit(f, steps, accumulate=accumulate)
+        return f
+
+    def _emit(self, f: Function, steps: int, *, accumulate: bool) -> None:
+        left, right, sums = f.arguments
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
         if accumulate:

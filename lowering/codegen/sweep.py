@@ -117,6 +117,7 @@ class Sweep:
         first = f.udiv(f.mul(thread, units), threads)
         last = f.udiv(f.mul(f.add(thread, i64(1)), units), threads)
         prepared = f.gep(scratch, self._prepared_offset)
+        f.attach(self._tile(f))
         with f.loop(first, last, carried=[i64(-1)]) as unit:
             panel = f.urem(unit.index, i64(self.panels))
             block_of_all = f.udiv(unit.index, i64(self.panels))
@@ -138,6 +139,10 @@ class Sweep:
 
             self._block_times_panel(f, rows_address, right_address, scratch, nominal, start, tiles, finish_tile)
             unit.yield_(block_of_all)
+
+    def _tile(self, f: Function) -> Function:
+        """The function that computes one tile over one block of k."""
+        return self.kernel.function(_tile_name(f), self.steps // self.k_blocks, accumulate=self.k_blocks > 1)
 
     def _block(self, f: Function, block: Value) -> tuple[Value, Value, Value, Value]:
         """(row its first tile would start at, row it starts at so as not to pass the end, rows, tiles) of a block."""
@@ -180,12 +185,16 @@ class Sweep:
                     skip = f.sub(wanted, row)
                 offset = f.mul(f.sub(row, start), i64(self.row_pitch))
                 sums = f.gep(scratch, f.mul(tile.index, i64(kernel.tile_bytes))) if parts > 1 else scratch
-                kernel.emit(f, f.gep(left_part, offset), right_part, sums, steps, accumulate=parts > 1)
+                f.call("void", _tile_name(f), [f.gep(left_part, offset), right_part, sums])
                 if parts > 1:
                     with f.if_(f.icmp("eq", part.index, i64(parts - 1))):
                         finish(sums, row, skip)
                 else:
                     finish(sums, row, skip)
+
+
+def _tile_name(f: Function) -> str:
+    return f"{f.name}.tile"
 
 
 def _clear(f: Function, kernel: Microkernel, sums: Value, size: int) -> None:
