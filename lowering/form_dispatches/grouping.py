@@ -107,7 +107,8 @@ class _Grouping:
         self.live: list[Group] = []
         for op in block.ops:
             self._place(op)
-        self.groups = sorted(self.live, key=lambda group: group.index)
+        # What is constant comes first: groups may have taken in consumers that read constants computed later.
+        self.groups = sorted(self.live, key=lambda group: (not group.constant, group.index))
 
     def _is_constant(self, op: Operation) -> bool:
         return op.results[0] in self.constant_values

@@ -1,0 +1,93 @@
+"""From a program to an artifact that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tosaic.lowering import compile
+from tosaic.lowering.target import resolve_target
+from tosaic.runtime import load
+from tosaic.runtime.errors import ArgumentError
+from tosaic.tosa import evaluate
+from tosaic.tosa.text import print_module
+
+from .programs import Program, random_program
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.float32, np.int8]))
+def test_random_programs_run_as_they_mean(seed: int, dtype: Any) -> None:
+    module, inputs = random_program(seed, dtype)
+    expected = evaluate(module, "main", inputs)
+    with load(compile(module)) as program:
+        for wanted, got in zip(expected, program.run(inputs), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("target", ["x86-64-v2", "x86-64-v3"])
+def test_older_levels_run_too(target: str) -> None:
+    module, inputs = random_program(7, np.int8)
+    expected = evaluate(module, "main", inputs)
+    with load(compile(module, target=target)) as program:
+        for wanted, got in zip(expected, program.run(inputs), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def test_the_module_is_not_changed() -> None:
+    module, _ = random_program(8, np.float32)
+    before = print_module(module)
+    compile(module, target="x86-64-v2")
+    assert print_module(module) == before
+
+
+def test_equal_dispatches_share_a_kernel() -> None:
+    program = Program(np.float32, (1, 6, 6, 16))
+    rng = np.random.default_rng(0)
+    value = program.inputs[0]
+    for _ in range(3):
+        value = program.narrow(program.conv2d(rng, value, 16, 3))
+    (signature,) = compile(program.finish(value)).signatures
+    assert len(signature.steps) == 3
+    assert len({step.kernel for step in signature.steps}) == 1
+    assert signature.steps[0].flops > 2 * 6 * 6 * 16 * 9 * 16
+    assert "conv_2d 3x3" in signature.steps[0].description
+
+
+def test_several_targets_share_constants_and_list_the_best_first() -> None:
+    program = Program(np.int8, (1, 4, 4, 8))
+    result = program.narrow(program.conv2d(np.random.default_rng(0), program.inputs[0], 8, 1))
+    module = program.finish(result)
+    both = compile(module, target=["x86-64-v2", "x86-64-v4+vnni"])
+    assert [image.target for image in both.images] == ["x86-64-v4+vnni", "x86-64-v2"]
+    assert both.images[1].features == resolve_target("x86-64-v2").features
+    alone = [compile(module, target=image.target) for image in both.images]
+    assert len(both.constants) < sum(len(artifact.constants) for artifact in alone)
+
+
+def test_names_types_and_devices_reach_the_artifact() -> None:
+    program = Program(np.float32, (1, 4))
+    artifact = compile(program.finish(program.inputs[0]), devices=["cpu:2"], target="x86-64-v2")
+    (signature,) = artifact.signatures
+    assert str(signature.inputs[0]) == "input0: float32[1x4]"
+    assert str(signature.outputs[0]) == "output0: float32[1x4]"
+    assert dict(artifact.metadata) == {"devices": "cpu:2", "target": "x86-64-v2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"devices": ["tpu"]}, "unknown device 'tpu'"),
+        ({"devices": ["cpu", "cpu"]}, "exactly one device"),
+        ({"target": "z80"}, "unknown target 'z80'"),
+        ({"target": []}, "at least one target"),
+        ({"precision": "f4"}, "unknown precision 'f4'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    program = Program(np.float32, (1, 4))
+    with pytest.raises(ArgumentError, match=message):
+        compile(program.finish(program.inputs[0]), **arguments)

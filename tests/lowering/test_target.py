@@ -1,0 +1,85 @@
+"""Targets by name, and the tiles that their resolvers choose."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tosaic.lowering.contraction import Contraction
+from tosaic.lowering.target import Target, known_targets, resolve_target
+from tosaic.lowering.targets import x86
+from tosaic.runtime.errors import ArgumentError
+from xdsl.dialects.builtin import bf16, f32, i8, i32
+from xdsl.ir import Attribute
+
+TARGETS = [resolve_target(name) for name in x86.NAMES]
+RESULTS: dict[Attribute, Attribute] = {f32: f32, bf16: f32, i8: i32}
+
+extents = st.integers(1, 3000)
+contractions = st.builds(
+    lambda type, m, n, k: Contraction("matmul", type, type, RESULTS[type], 1, m, n, k, m),
+    st.sampled_from(list(RESULTS)),
+    extents,
+    extents,
+    extents,
+)
+
+
+@given(st.sampled_from(TARGETS), contractions)
+def test_tiles_fit_in_the_registers(target: Target, contraction: Contraction) -> None:
+    tile = target.tile(contraction)
+    lanes = target.vector_bits // 32
+    vectors, rest = divmod(tile.n0, lanes)
+    assert rest == 0
+    product = 0 if target.fma else 1
+    assert tile.m0 * vectors + vectors + 1 + product < target.vector_registers
+    assert 1 <= tile.m0 <= contraction.m
+
+
+@given(st.sampled_from(TARGETS), contractions)
+def test_the_left_side_is_made_unsigned_exactly_for_vnni_bytes(target: Target, contraction: Contraction) -> None:
+    tile = target.tile(contraction)
+    unsigned = contraction.lhs == i8 and target.vnni
+    assert tile.lhs_offset == (128 if unsigned else 0)
+    assert tile.k0 == (4 if unsigned else 2 if contraction.lhs == i8 or (contraction.lhs == bf16 and target.bf16) else 1)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "expected"),
+    [
+        (49, 960, (7, 48)),  # seven rows of seven waste nothing; 960 is 20 x 48
+        (196, 64, (14, 32)),  # fourteen rows of fourteen
+        (1, 1000, (1, 64)),  # one row: as many independent accumulators as there can be
+        (12544, 16, (14, 16)),  # no wider than the matrix
+    ],
+)
+def test_avx512_wastes_little_at_the_edges(m: int, n: int, expected: tuple[int, int]) -> None:
+    tile = resolve_target("x86-64-v4").tile(Contraction("matmul", f32, f32, f32, 1, m, n, 256, m))
+    rows = -(-m // tile.m0) * tile.m0
+    assert rows * -(-n // tile.n0) * tile.n0 <= -(-m // expected[0]) * expected[0] * -(-n // expected[1]) * expected[1]
+    assert tile.n0 == expected[1]
+
+
+def test_convolutions_tile_within_rows_of_the_image() -> None:
+    tile = resolve_target("x86-64-v4").tile(Contraction("conv_2d", f32, f32, f32, 1, 28 * 28, 64, 576, 28))
+    assert 28 % tile.m0 == 0
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        resolve_target("pentium")
+    assert all(name in str(caught.value) for name in known_targets())
+
+
+def test_levels_include_the_lower_ones() -> None:
+    v2, v3, v4 = (set(resolve_target(name).features) for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4+vnni+bf16"))
+    assert v2 < v3 < v4
+    assert {"avx512vnni", "avx512bf16"} <= v4
+
+
+def test_a_host_is_placed_at_the_highest_level_it_has() -> None:
+    features = frozenset(resolve_target("x86-64-v3").features) - {"x86_64"} | {"avx512f", "avxvnni"}
+    host = x86.from_host("alderlake", features)
+    assert (host.cpu, host.vector_bits, host.vnni) == ("alderlake", 256, True)
+    with pytest.raises(ArgumentError, match="it lacks.*ssse3"):
+        x86.from_host("k8", frozenset({"sse2"}))
