@@ -20,7 +20,7 @@ from . import pipeline
 from .codegen.assemble import assemble
 from .codegen.entry import emit_entries
 from .codegen.image import link
-from .cost import describe, flops, traffic
+from .cost import arithmetic_dtype, describe, flops, traffic
 from .dialects.dispatch import RegionOp
 from .ir import byte_size, functions, input_name, output_name, regions
 from .kernels import Kernels
@@ -74,7 +74,7 @@ def compile(
         plans.append(signatures)
         images.append(image)
     metadata = {"devices": ",".join(map(str, specs)), "target": ",".join(each.name for each in targets)}
-    return Artifact(_common(plans), tuple(images), memoryview(options.constants.blob()), metadata)
+    return Artifact(_common(plans), tuple(images), options.constants.blob().data, metadata)
 
 
 def _generate(module: ModuleOp, target: Target) -> tuple[tuple[Signature, ...], Image]:
@@ -110,7 +110,8 @@ def _step(region: RegionOp, kernels: Kernels) -> Step:
         for place, value in zip(region.buffers, values, strict=True)
     )
     name = kernels.name_of(region)
-    return Step(name, buffers, region.device.data, flops(region), traffic(region), describe(region))
+    work = (flops(region), traffic(region))
+    return Step(name, buffers, region.device.data, *work, describe(region), arithmetic_dtype(region))
 
 
 def _info(name: str, type: Attribute) -> TensorInfo:

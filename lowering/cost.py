@@ -11,6 +11,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Operation, SSAValue
 
+from ..tosa.elements import numpy_dtype
 from .dialects import tiled
 from .dialects.dispatch import RegionOp
 from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
@@ -34,6 +35,13 @@ def traffic(region: RegionOp) -> int:
     return sum(
         byte_size(value.type) for value in (*region.inputs, *region.outputs) if isinstance(value.type, TensorType)
     )
+
+
+def arithmetic_dtype(region: RegionOp) -> str:
+    """The numpy name of the type that the root computes on: its first operand's."""
+    work = _work(region)
+    value = work[0].operands[0] if work else region.outputs[0]
+    return numpy_dtype(tensor_type(value).get_element_type()).name
 
 
 def root_name(region: RegionOp) -> str:
