@@ -26,14 +26,20 @@ Rules that keep legalisations short:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, SSAValue
 
+from ...tosa import dialect as tosa
+from ...tosa.interpreter import evaluate_operation
 from ..registry import Array, Registry, TosaBuilder, shape_of
 from .errors import FieldError
 from .model import Operator, Tensor
+
+# Shapes, axes and the like; larger constants are left to folding.
+_MAX_KNOWN_ELEMENTS = 4096
 
 __all__ = ["Context", "Operator", "Tensor", "legalize"]
 
@@ -44,6 +50,7 @@ class Context(TosaBuilder):
     def __init__(self, block: Block) -> None:
         super().__init__(block)
         self._values: dict[int, SSAValue] = {}
+        self._known: dict[SSAValue, Array | None] = {}
 
     def bind(self, tensor: Tensor, value: SSAValue) -> None:
         """From now on `value` stands for `tensor`."""
@@ -80,9 +87,20 @@ class Context(TosaBuilder):
         """The elements of `tensor` where they are known at compile time, else None."""
         if tensor.index not in self._values:
             return tensor.data
-        owner = self._values[tensor.index].owner
-        values = owner.properties.get("values") if not isinstance(owner, Block) else None
-        return getattr(values, "array", None)
+        return self._evaluate(self._values[tensor.index])
+
+    def _evaluate(self, value: SSAValue) -> Array | None:
+        """The elements of a small value computed from constants alone, such as a shape put together by the model."""
+        if value in self._known:
+            return self._known[value]
+        array, owner = tosa.constant(value), value.owner
+        small = isinstance(value.type, TensorType) and abs(prod(shape_of(value))) <= _MAX_KNOWN_ELEMENTS
+        if array is None and isinstance(owner, tosa.TosaOp) and (small or isinstance(value.type, tosa.ShapeType)):
+            operands = [known for operand in owner.operands if (known := self._evaluate(operand)) is not None]
+            if owner.operands and len(operands) == len(owner.operands):
+                (array,) = evaluate_operation(owner, operands)
+        self._known[value] = array
+        return array
 
     def zero_shift(self) -> SSAValue:
         """The `shift` operand of a tosa.mul that does not shift."""
