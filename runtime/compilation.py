@@ -40,16 +40,19 @@ class Options:
 
     device: str = "cpu"
     target: str = "host"
-    precision: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a model or program, and what to call them."""
+    """The bytes of a model or program, and the file they are from or None for standard input."""
 
-    name: str
+    path: Path | None
     data: bytes
+
+    @property
+    def name(self) -> str:
+        return str(self.path or "standard input")
 
     @property
     def is_tflite(self) -> bool:
@@ -60,7 +63,7 @@ class Source:
         if self.is_tflite:
             from ..importers import import_model
 
-            return import_model(self.data, options.shapes)
+            return import_model(self.path or self.data, options.shapes)
         if options.shapes:
             raise ArgumentError("--shape is for .tflite models; a TOSA program's shapes are fixed when it is imported")
         from ..tosa import read
@@ -78,11 +81,11 @@ def open_source(file: str | None) -> Source | Artifact:
             return artifact_file.parse(memoryview(data))
         if not data.strip():
             raise ArgumentError("standard input is empty: the command before the pipe wrote nothing")
-        return Source("standard input", data)
+        return Source(None, data)
     path = Path(file)
     with path.open("rb") as stream:
         is_artifact = artifact_file.is_artifact(stream.read(12))
-    return Artifact.load(path) if is_artifact else Source(file, path.read_bytes())
+    return Artifact.load(path) if is_artifact else Source(path, path.read_bytes())
 
 
 def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | None:
@@ -101,7 +104,6 @@ def compile_source(
         module,
         devices=[options.device],
         target=options.target.split(","),
-        precision=options.precision,
         dump_dir=dump_folder,
         report=report,
     )
@@ -119,7 +121,7 @@ def ir_after(source: Source, options: Options, phase: str, dump_folder: Path | N
     from ..lowering.target import resolve_target
 
     spec = DeviceSpec(options.device)
-    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)}, precision=options.precision)
+    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)})
     pipeline.run(module, chosen, stop_after=phase, dump_dir=dump_folder, report=report)
     return readable(module)
 
