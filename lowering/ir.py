@@ -8,8 +8,18 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects import func
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerAttr, ModuleOp, StringAttr, TensorType, i64
-from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp
+from xdsl.dialects.arith import ConstantOp
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    i64,
+)
+from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp, PadOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
 from ..tosa.elements import ElementsAttr, numpy_dtype
@@ -66,6 +76,15 @@ def constant_array(value: SSAValue) -> np.ndarray[Any, Any] | None:
     if isinstance(value, OpResult) and value.op.name == "tosa.const":
         return cast(ElementsAttr, value.op.properties["values"]).array
     return None
+
+
+def padding_value(pad: PadOp) -> FloatAttr | IntegerAttr | None:
+    """What `pad` surrounds its source with, if that is one constant."""
+    terminator = pad.region.block.last_op
+    assert terminator is not None
+    constant = terminator.operands[0].owner
+    value = constant.value if isinstance(constant, ConstantOp) else None
+    return value if isinstance(value, FloatAttr | IntegerAttr) else None
 
 
 def view_source(value: SSAValue) -> SSAValue:

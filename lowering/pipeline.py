@@ -28,6 +28,7 @@ from .ir import functions, input_name, operands_with_captures
 from .materialize_encodings import materialize_encodings
 from .plan_memory import plan_memory
 from .plan_memory.constants import ConstantPool
+from .reduce_precision import reduce_precision
 from .set_encodings import set_encodings
 from .specialize_encodings import specialize_encodings
 from .target import Target
@@ -40,7 +41,8 @@ DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 class Options:
     """What phases may depend on besides the module.
 
-    `targets` has the target of the code of each kind of device; `constants` receives what the artifact will hold.
+    `targets` has the target of the code of each kind of device; `constants` receives what the artifact will hold;
+    `precision` names faster arithmetic for contractions (see `reduce_precision`).
     """
 
     devices: tuple[DeviceSpec, ...]
@@ -59,6 +61,7 @@ class Phase:
 
 PHASES = (
     Phase("tosa-to-linalg", lambda module, _: tosa_to_linalg.run(module)),
+    Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
     Phase("set-encodings", lambda module, _: set_encodings(module)),
     Phase("hoist-encodings", lambda module, _: hoist_encodings(module)),
@@ -66,7 +69,7 @@ PHASES = (
     Phase("specialize-encodings", lambda module, options: specialize_encodings(module, options.targets)),
     Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
     Phase("const-eval", lambda module, _: const_eval(module)),
-    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants)),
+    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants, options.devices[0].kind)),
 )
 
 Report = Callable[[str, float], None]

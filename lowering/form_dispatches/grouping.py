@@ -34,7 +34,7 @@ from ..dialects.linalg import (
     PoolingNhwcMaxOp,
     PoolingNhwcSumOp,
 )
-from ..ir import operands_with_captures, shape_of
+from ..ir import operands_with_captures, padding_value, shape_of
 from .clusters import CONSTANTS, Cluster, constant_values, form_clusters
 from .elementwise import identity_operands, iteration_shape
 
@@ -119,7 +119,7 @@ class _Grouping:
             return
         if isinstance(op, VIEWS):
             self._place_view(op)
-        elif isinstance(op, PadOp) and op.result.uses and all(_is_window_image(use) for use in op.result.uses):
+        elif isinstance(op, PadOp) and pads_window(op) and all(_is_window_image(use) for use in op.result.uses):
             pass  # goes into the group of each window operation that reads it
         elif op in self.cluster_of:
             cluster = self.cluster_of[op]
@@ -221,6 +221,12 @@ def _only_read_by(producer: Group, reduction: GenericOp, index: int) -> bool:
                 if use.operation not in members and (use.operation is not reduction or use.index != index):
                     return False
     return True
+
+
+def pads_window(op: PadOp) -> bool:
+    """Whether `op` does what the padding of a convolution or pooling does: a constant around height and width."""
+    low, high = op.static_low.get_values(), op.static_high.get_values()
+    return len(low) == 4 and not any((low[0], low[3], high[0], high[3])) and padding_value(op) is not None
 
 
 def _is_window_image(use: Use) -> bool:

@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 
 from ..dialects.dispatch import RegionOp, YieldOp
 from ..ir import erase
-from .grouping import WINDOWS, Group
+from .grouping import WINDOWS, Group, pads_window
 from .merge import merge_elementwise, merge_into_reduction
 
 
@@ -88,7 +88,7 @@ class _Outliner:
             self.inside[reduction.res[0]] = merged.res[0]
             return
         image = root.operands[0] if isinstance(root, WINDOWS) else None
-        if isinstance(image, OpResult) and isinstance(image.op, PadOp):
+        if isinstance(image, OpResult) and isinstance(image.op, PadOp) and pads_window(image.op):
             pad = image.op.clone()
             self._adopt(pad)
             self.inside[image] = pad.result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.dialects.tensor import PadOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
@@ -15,7 +14,7 @@ from ..dialects import tiled
 from ..dialects.dispatch import RegionOp
 from ..dialects.encoding import LHS, RHS
 from ..dialects.linalg import Conv2DNhwcFhwcOp
-from ..ir import erase, erase_dead, shape_of
+from ..ir import erase, erase_dead, padding_value, shape_of
 from ..set_encodings import Contraction, encoding_of
 from ..target import Target, Tile
 from .correction import subtract_offset
@@ -71,9 +70,6 @@ def _tiled_convolution(root: Conv2DNhwcFhwcOp, filter: SSAValue, tile: Tile) -> 
 def _absorbed(op: PadOp) -> tuple[SSAValue, tuple[int, ...], IntegerAttr | FloatAttr | None]:
     """(what is padded, (top, bottom, left, right), the constant it is padded with: None for zero)."""
     (_, top, left, _), (_, bottom, right, _) = op.static_low.get_values(), op.static_high.get_values()
-    terminator = op.region.block.last_op
-    assert terminator is not None
-    constant = terminator.operands[0].owner
-    assert isinstance(constant, ConstantOp) and isinstance(constant.value, IntegerAttr | FloatAttr)
-    value = constant.value if constant.value.value.data else None
-    return op.source, tuple(int(side) for side in (top, bottom, left, right)), value
+    value = padding_value(op)
+    assert value is not None
+    return op.source, tuple(int(side) for side in (top, bottom, left, right)), value if value.value.data else None

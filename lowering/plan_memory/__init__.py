@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import cast
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.dialects.tensor import EmptyOp
@@ -33,17 +33,20 @@ ARENA_BYTES = "dispatch.arena_bytes"
 OFFSET = "dispatch.offset"
 
 
-def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
-    """Annotate every region, constant and function of `module`; the constants go into `pool`."""
+def plan_memory(module: ModuleOp, pool: ConstantPool, device: str) -> None:
+    """Annotate every region, constant and function of `module`; the constants go into `pool`.
+
+    `device` makes the copies that are needed where a function returns an input, a constant, or a value twice.
+    """
     for function in functions(module):
         for op in function.body.block.ops:
             if isinstance(op, ConstOp):
                 op.attributes[OFFSET] = IntegerAttr(pool.add(op.values), i64)
-        _copy_what_is_returned_as_is(function)
+        _copy_what_is_returned_as_is(function, device)
         _plan(function)
 
 
-def _copy_what_is_returned_as_is(function: func.FuncOp) -> None:
+def _copy_what_is_returned_as_is(function: func.FuncOp, device: str) -> None:
     """Give every output a region that writes it: inputs, constants and values returned twice are copied."""
     terminator = cast(func.ReturnOp, function.body.block.last_op)
     written: set[SSAValue] = set()
@@ -53,6 +56,7 @@ def _copy_what_is_returned_as_is(function: func.FuncOp) -> None:
             written.add(source)
             continue
         copy = _copy(value)
+        copy.device = StringAttr(device)
         function.body.block.insert_op_before(copy, terminator)
         terminator.operands[index] = copy.outputs[0]
         written.add(copy.outputs[0])

@@ -74,7 +74,13 @@ class Program:
         )
 
     def conv2d(
-        self, rng: np.random.Generator, value: SSAValue, features: int, kernel: int, stride: int = 1, zero_point: int = 0
+        self,
+        rng: np.random.Generator,
+        value: SSAValue,
+        features: int,
+        kernel: int,
+        stride: int = 1,
+        zero_point: int = 0,
     ) -> SSAValue:
         """A convolution that keeps the extents (divided by the stride), with bias."""
         channels = value.type.get_shape()[3]  # pyright: ignore[reportAttributeAccessIssue]
