@@ -16,6 +16,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from ...tosa.dialect import ConstOp
 from ...tosa.dialect import constant as constant_of
 from ...tosa.dialect.types import element_of, shape_of
+from ...tosa.elements import ElementsAttr
 from ..dialects.linalg import PARALLEL, REDUCTION, dims
 from .body import Body, scalar_constant
 
@@ -44,8 +45,10 @@ class Builder:
     def scalar(self, value: int | float, type: Attribute) -> SSAValue:
         return self.insert(scalar_constant(value, type)).result
 
-    def constant(self, array: np.ndarray[Any, Any]) -> SSAValue:
-        return self.insert(ConstOp(array)).output
+    def constant(self, array: np.ndarray[Any, Any], element: Attribute | None = None) -> SSAValue:
+        """A constant tensor; `element` where the dtype does not tell the element type (i48)."""
+        type = None if element is None else TensorType(element, array.shape)
+        return self.insert(ConstOp(ElementsAttr.from_array(array, type))).output
 
     def empty(self, shape: Sequence[int], element: Attribute, sizes: Sizes | None = None) -> SSAValue:
         """An uninitialised tensor; `sizes` says where dynamic extents come from."""

@@ -8,16 +8,19 @@ and no product with an inserted zero is computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from xdsl.ir import SSAValue
+import numpy as np
+from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...tosa import dialect as tosa
-from ...tosa.dialect.types import element_of
+from ...tosa.dialect.types import element_of, shape_of
+from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import Conv2DNhwcFhwcOp, dims
 from .builder import Builder, CannotLower, constant_scalar, static_shape
-from .corrections import accumulator_type, add_terms, affine, sum_over
+from .corrections import accumulator_type, add_terms, corrected_bias, is_zero
 from .data_movement import extract_slice, move
 from .registry import lowers
 from .reshape import reshape
@@ -41,14 +44,26 @@ def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
     phases = stride[0] * stride[1] * channels
     init = b.full(0, [batch, *blocks, phases], element)
     accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, strides=[1, 1])).result
-    if input_zp:
-        correction = affine(b, sum_over(b, filter, [0], element), -input_zp, 0)
-        accumulated = add_terms(b, accumulated, correction, element)
 
-    full = _interleave(b, accumulated, [batch, *blocks, *stride, channels])
+    # Rows and columns that `out_pad` adds hold nothing but the bias, which then comes last.
+    bias_comes_last = max(out_pad) > 0
+    bias = _phase_bias(b, op.bias, element, [*stride, channels], bias_comes_last)
+    phase_element = element if bias_comes_last else element_of(op.output)
+    computed = add_terms(b, accumulated, corrected_bias(b, bias, filter, [0], input_zp, 0), phase_element)
+
+    full = _interleave(b, computed, [batch, *blocks, *stride, channels])
     extents = [(size - 1) * step + reach for size, step, reach in zip((height, width), stride, kernel, strict=True)]
     cut = _crop_or_pad(b, full, extents, out_pad)
-    return add_terms(b, cut, op.bias, element_of(op.output))
+    return add_terms(b, cut, op.bias, element_of(op.output)) if bias_comes_last else cut
+
+
+def _phase_bias(b: Builder, bias: SSAValue, element: Attribute, sizes: Sequence[int], absent: bool) -> SSAValue:
+    """The bias of each output channel of the convolution (r_y, r_x, OC), zero if there is none or it is `absent`."""
+    phases = math.prod(sizes)
+    if absent or is_zero(bias):
+        return b.constant(np.zeros(phases, numpy_dtype(element)), element)
+    channel = dims(3)[2] if shape_of(bias)[0] > 1 else AffineExpr.constant(0)
+    return reshape(b, move(b, bias, [channel], sizes), [phases])
 
 
 def _phase_filter(b: Builder, weight: SSAValue, stride: Sequence[int], taps: Sequence[int]) -> SSAValue:
