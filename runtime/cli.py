@@ -45,6 +45,10 @@ def deploy(
         str,
         typer.Option(metavar="NAME[,NAME]", help="Instruction sets to compile for, such as x86-64-v3."),
     ] = "host",
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="bf16", help="Faster, less exact arithmetic for contractions.", show_default=False),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads. By default one per processor.", show_default=False)
     ] = None,
@@ -107,12 +111,13 @@ def deploy(
         raise ArgumentError(f"a program runs on one device so far; {1 + len(others)} were named: {devices}")
     source = open_source(file)
     if isinstance(source, Artifact):
-        compiling = {"--target": target != "host", "--shape": shape, "--stop-after": stop_after, "--dump-ir": dump_ir}
+        compiling = {"--target": target != "host", "--precision": precision, "--shape": shape}
+        compiling |= {"--stop-after": stop_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
         artifact = source
     else:
-        options = Options(spec.kind, target, _parse_shapes(shape or ()))
+        options = Options(spec.kind, target, precision, _parse_shapes(shape or ()))
         if stop_after is not None:
             _print_phase(source, options, stop_after, dump_ir)
             return

@@ -40,6 +40,7 @@ class Options:
 
     device: str = "cpu"
     target: str = "host"
+    precision: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
@@ -104,6 +105,7 @@ def compile_source(
         module,
         devices=[options.device],
         target=options.target.split(","),
+        precision=options.precision,
         dump_dir=dump_folder,
         report=report,
     )
@@ -121,7 +123,7 @@ def ir_after(source: Source, options: Options, phase: str, dump_folder: Path | N
     from ..lowering.target import resolve_target
 
     spec = DeviceSpec(options.device)
-    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)})
+    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)}, precision=options.precision)
     pipeline.run(module, chosen, stop_after=phase, dump_dir=dump_folder, report=report)
     return readable(module)
 

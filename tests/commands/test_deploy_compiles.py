@@ -100,6 +100,17 @@ def test_every_level_gives_the_same_digits(deploy: Deploy, target: str) -> None:
     assert digits_read(deploy(MODEL, "--target", target, "--input", DIGITS / "samples")) == list(range(10))
 
 
+def test_less_precision_still_reads_digits(deploy: Deploy, tmp_path: Path) -> None:
+    exact, rounded = (tmp_path / name for name in ("exact.npz", "rounded.npz"))
+    assert deploy(MODEL, "--input", DIGITS / "samples", "--output", exact).code == 0
+    assert deploy(MODEL, "--input", DIGITS / "samples", "--output", rounded, "--precision", "bf16").code == 0
+    with np.load(exact) as one, np.load(rounded) as other:
+        (name,) = one.files
+        np.testing.assert_array_equal(other[name].argmax(-1).ravel(), range(10))
+        error = np.abs(one[name] - other[name]).max()
+        assert 0 < error < 0.05, "bf16 has eight bits of significand"
+
+
 def test_a_batch_is_stacked(deploy: Deploy, tmp_path: Path) -> None:
     assert deploy(MODEL, "--input", DIGITS / "samples", "--output", tmp_path / "out.npz") == Outcome(0, "", "")
     with np.load(tmp_path / "out.npz") as results:
@@ -136,6 +147,7 @@ def test_the_ir_after_every_phase(deploy: Deploy, tmp_path: Path) -> None:
         (["--target", "x86-64-v9"], 2, "deploy: unknown target 'x86-64-v9'; known targets: host, x86-64-v2,"),
         (["--shape", "image"], 2, "deploy: --shape 'image' is not of the form"),
         (["--shape", "picture=1x32x32x1"], 2, "deploy: "),
+        (["--precision", "int3"], 2, "deploy: unknown precision 'int3'; known ones: bf16"),
     ],
 )
 def test_wrong_options(deploy: Deploy, arguments: list[str], code: int, message: str) -> None:
