@@ -11,18 +11,39 @@ def apply_scale(f: Function, value: Value, multiplier: Value, shift: Value, *, d
 
     Where shift > 31, double rounding first adds 1 << 30 with the sign of value.
     """
-    wide = f.cast("sext", value, I64)
-    factor, amount = f.cast("sext", multiplier, I64), f.cast("zext", shift, I64)
-    one = f.const(wide.type, 1)
-    rounding = f.shl(one, f.sub(amount, one))
+    lanes = lanes_of(value.type)
+    if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
+        # Multipliers of 32 by 32 bits take the lower halves of 64-bit lanes: even and odd lanes apart need no widening.
+        arguments = zip(
+            _even_odd(f, value), _even_odd(f, multiplier), _even_odd(f, f.cast("zext", shift, I32)), strict=True
+        )
+        even, odd = (f.bitcast(_scale_wide(f, *parts, double_round=double_round), value.type) for parts in arguments)
+        return f.shuffle(even, odd, [lane - lane % 2 + (lanes if lane % 2 else 0) for lane in range(lanes)])
+    wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
+    scaled = _scale_wide(f, wide, factor, f.cast("zext", shift, I64), double_round=double_round)
+    return f.cast("trunc", scaled, I32)
+
+
+def _even_odd(f: Function, value: Value) -> tuple[Value, Value]:
+    """The even and the odd of <2N x i32>, sign-extended to <N x i64>."""
+    pairs = f.bitcast(value, vector_type(I64, lanes_of(value.type) // 2))
+    half = f.const(pairs.type, 32)
+    return f.ashr(f.shl(pairs, half), half), f.ashr(pairs, half)
+
+
+def _scale_wide(f: Function, value: Value, multiplier: Value, shift: Value, *, double_round: bool) -> Value:
+    """(value * multiplier + rounding) >> shift in i64."""
+    one = f.const(value.type, 1)
+    product = f.op("mul", value, multiplier)
+    rounding = f.shl(one, f.sub(shift, one))
     if double_round:
-        # (value >> 63) ^ (1 << 30) is -(1 << 30) - 1 for negative values; subtracting the sign again makes it exact.
-        sign = f.ashr(wide, f.const(wide.type, 63))
-        signed = f.sub(f.xor(f.const(wide.type, 1 << 30), sign), sign)
-        twice = f.icmp("ugt", amount, f.const(wide.type, 31))
-        rounding = f.add(rounding, f.select(twice, signed, f.zero(wide.type)))
-    product = f.op("mul", wide, factor)
-    return f.cast("trunc", f.ashr(f.add(product, rounding), amount), I32)
+        twice = f.icmp("ugt", shift, f.const(shift.type, 31))
+        extra = f.select(twice, f.const(value.type, 1 << 30), f.zero(value.type))
+        # The sign of the product is that of the value, as multipliers are not negative; where one is 0, both roundings
+        # come to 0. What depends on multiplier and shift only is the same for a whole column.
+        negative = f.icmp("slt", product, f.zero(product.type))
+        rounding = f.select(negative, f.sub(rounding, extra), f.add(rounding, extra))
+    return f.ashr(f.add(product, rounding), shift)
 
 
 def divide(f: Function, a: Value, b: Value, *, signed: bool) -> Value:
