@@ -35,6 +35,5 @@ def import_model(
     from .tflite.reader import read_model
 
     module = import_signatures(read_model(source), signature, shapes)
-    module.verify()
     canonicalize(module)
     return module

@@ -138,7 +138,9 @@ def _import_function(
     for operator in graph.operators:
         previous = block.last_op
         _import_operator(operator, context, unsupported)
-        observer(operator, _operations_after(block, previous))
+        made = _operations_after(block, previous)
+        _verify(operator, made)
+        observer(operator, made)
     results = [boundary.leave(context, tensor, context.value(tensor)) for tensor in graph.outputs]
     block.add_op(ReturnOp(*results))
     return FuncOp(
@@ -201,6 +203,15 @@ def _legalize(operator: Operator, context: Context) -> list[SSAValue]:
             f"{operator.path}.outputs", f"{operator.name} has {len(operator.outputs)} results, not {len(values)}"
         )
     return values
+
+
+def _verify(operator: Operator, made: Sequence[Operation]) -> None:
+    """Verify the operations that `operator` became, while it is known whose they are."""
+    try:
+        for operation in made:
+            operation.verify()
+    except VerifyException as error:
+        raise FieldError(operator.path, f"{_describe(operator)}: {_one_line(error)}") from error
 
 
 def _operations_after(block: Block, previous: Operation | None) -> list[Operation]:

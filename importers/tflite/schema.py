@@ -170,6 +170,7 @@ def _parse_table(body: str) -> dict[str, Field]:
         elif element in SCALAR_BYTES:
             field = Field(name, slot, Kind.SCALARS if type != element else Kind.SCALAR, size=SCALAR_BYTES[element])
         elif element in _UNIONS:
+            fields[f"{name}_type"] = Field(f"{name}_type", slot, Kind.SCALAR, size=1)
             slot += 2
             field = Field(name, slot, Kind.UNION, element)
         else:

@@ -90,33 +90,23 @@ class Verifier:
             if field.slot + 2 > vtable_bytes:
                 break
             offset = _U16.unpack_from(self._data, vtable + field.slot)[0]
-            if offset:
-                where = f"{path}.{field.name}" if path else field.name
-                if offset < 4 or offset + field.size * (field.kind is Kind.SCALAR) > table_bytes:
-                    raise FieldError(where, f"stored outside of its table of {table_bytes} bytes", position + offset)
-                if field.kind is Kind.UNION:
-                    self._union(field, position, vtable, table_bytes, where)
-                elif field.kind not in (Kind.SCALAR, Kind.UNREAD):
-                    self._need_inline(offset, table_bytes, position, where)
-                    self._reference(field, position + offset, where)
+            if offset == 0:
+                continue
+            where = f"{path}.{field.name}" if path else field.name
+            inline_bytes = field.size if field.kind is Kind.SCALAR else 4
+            if offset < 4 or offset + inline_bytes > table_bytes:
+                raise FieldError(where, f"stored outside of its table of {table_bytes} bytes", position + offset)
+            if field.kind is Kind.UNION:
+                self._union(field, position, vtable, position + offset, where)
+            elif field.kind not in (Kind.SCALAR, Kind.UNREAD):
+                self._reference(field, position + offset, where)
 
-    def _need_inline(self, offset: int, table_bytes: int, position: int, path: str) -> None:
-        if offset + 4 > table_bytes:
-            raise FieldError(path, f"stored outside of its table of {table_bytes} bytes", position + offset)
-
-    def _union(self, field: Field, position: int, vtable: int, table_bytes: int, path: str) -> None:
-        tag_offset = _U16.unpack_from(self._data, vtable + field.slot - 2)[0]
-        if tag_offset == 0:
-            return
-        if tag_offset < 4 or tag_offset >= table_bytes:
-            raise FieldError(
-                f"{path}_type", f"stored outside of its table of {table_bytes} bytes", position + tag_offset
-            )
-        member = union_member(field.element, self._data[position + tag_offset])
+    def _union(self, field: Field, position: int, vtable: int, stored: int, path: str) -> None:
+        """Follows a union whose tag, the field before it, has been verified."""
+        tag = _U16.unpack_from(self._data, vtable + field.slot - 2)[0]
+        member = union_member(field.element, self._data[position + tag]) if tag else None
         if member is not None:
-            offset = _U16.unpack_from(self._data, vtable + field.slot)[0]
-            self._need_inline(offset, table_bytes, position, path)
-            self._table(member, self._follow(position + offset, path), path)
+            self._table(member, self._follow(stored, path), path)
 
     def _reference(self, field: Field, stored: int, path: str) -> None:
         target = self._follow(stored, path)

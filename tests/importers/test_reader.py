@@ -188,3 +188,23 @@ def test_constant_behind_the_flatbuffer() -> None:
     np.testing.assert_array_equal(constant, values.reshape(2, 3))
     with pytest.raises(MalformedFileError, match=r"buffers\[1\]\.offset"):
         tosaic.importers.import_model(data[:-1])
+
+
+def test_union_tag_without_a_union() -> None:
+    """The tag of absent options is read as well, so it is verified by itself."""
+    model = addition()
+    data = model.build([0], [1])
+    verifier = Verifier(data)
+    tag = verifier.locate("subgraphs[0].operators[0].builtin_options_type")
+    options = verifier.locate("subgraphs[0].operators[0].builtin_options")
+    assert tag is not None and options is not None
+    operator = options & ~3
+    while True:  # the table begins before its fields; its vtable lists their offsets from there
+        operator -= 4
+        vtable = operator - struct.unpack_from("<i", data, operator)[0]
+        if 0 <= vtable < len(data) - 12 and struct.unpack_from("<H", data, vtable + 10)[0] == tag - operator:
+            break
+    damaged = bytearray(data)
+    struct.pack_into("<HH", damaged, vtable + 10, 0x3000, 0)
+    with pytest.raises(MalformedFileError, match=r"operators\[0\]\.builtin_options_type"):
+        tosaic.importers.import_model(bytes(damaged))
