@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     `path` as its file name.
     """
     try:
-        with _write(Path(os.path.realpath(path))) as stream:
+        with _open(Path(path)) as stream:
             yield stream
     except BrokenPipeError:
         raise
@@ -26,12 +27,14 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def _open(path: Path) -> AbstractContextManager[BinaryIO]:
+    if path.exists() and not path.is_file():
+        return open(path, "wb")  # the caller's `with` closes it
+    return _replace(path.resolve())
+
+
 @contextlib.contextmanager
-def _write(target: Path) -> Iterator[BinaryIO]:
-    if target.exists() and not target.is_file():
-        with open(target, "wb") as stream:
-            yield stream
-        return
+def _replace(target: Path) -> Iterator[BinaryIO]:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
