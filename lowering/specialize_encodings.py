@@ -47,23 +47,18 @@ def layout_of(encoding: EncodingAttr, tile: Tile) -> LayoutAttr | None:
         return None
     if conv:
         return LayoutAttr.of([0, 1], [tile.n0, tile.k0], [0, 1])
-    sizes = _tile_of_dimension(encoding, tile)
-    dims = [expr.position for expr in encoding.tensor_map.data.results if isinstance(expr, AffineDimExpr)]
-    batch = [position for position, dim in enumerate(dims) if dim not in sizes]
-    tiled = sorted(
-        (position for position, dim in enumerate(dims) if dim in sizes), key=lambda at: _order(dims[at], sizes)
-    )
-    return LayoutAttr.of(tiled, [sizes[dims[position]] for position in tiled], [*batch, *tiled]) if tiled else None
-
-
-def _tile_of_dimension(encoding: EncodingAttr, tile: Tile) -> dict[int, int]:
-    """The tile sizes of the iteration dimensions (m, n, k) of a matmul; in this order, which is that of the tiles."""
     *_, m, n, k = range(len(encoding.iteration_sizes))
-    return {m: tile.m0, n: tile.n0, k: tile.k0}
-
-
-def _order(dim: int, sizes: dict[int, int]) -> int:
-    return list(sizes).index(dim)
+    sizes = {m: tile.m0, n: tile.n0, k: tile.k0}
+    position_of = {
+        expr.position: position
+        for position, expr in enumerate(encoding.tensor_map.data.results)
+        if isinstance(expr, AffineDimExpr)
+    }
+    tiled = [(position_of[dim], size) for dim, size in sizes.items() if dim in position_of]
+    positions = [position for position, _ in tiled]
+    # Batches, and dimensions of extent one that are read at the constant 0, stay outermost as they are.
+    outer = [position for position in range(len(encoding.tensor_map.data.results)) if position not in positions]
+    return LayoutAttr.of(positions, [size for _, size in tiled], [*outer, *positions]) if tiled else None
 
 
 def _merge_equal_operands(region: RegionOp) -> None:

@@ -21,7 +21,7 @@ from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
 from ..ir import collapse, constant_array, erase, expand, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
-from .sink_views import sink_views
+from .sink_views import share_views, sink_views
 
 _CONTRACTIONS = (Conv2DNhwcFhwcOp, MatmulOp, BatchMatmulOp)
 _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
@@ -40,6 +40,7 @@ def prepare(block: Block) -> None:
         if isinstance(op, _CONTRACTIONS):
             _sink_to_first_user(op)
     sink_views(block)
+    share_views(block)
 
 
 def _name_unit_loops(op: GenericOp) -> None:

@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import AffineMapAttr, TensorType
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp
-from xdsl.ir import Block, Operation, OpResult, SSAValue
+from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 
 from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
@@ -42,6 +42,17 @@ def sink_views(block: Block) -> None:
             view = _latest_view(cluster_of[op], order, constant)
             if view is not None and _source_fuses(view):
                 _reindex(cluster_of[op], view, order)
+
+
+def share_views(block: Block) -> None:
+    """Let equal reshapes of one value be one, so that a region that reads it twice reads one operand."""
+    known: dict[tuple[SSAValue, Attribute], View] = {}
+    for op in list(block.ops):
+        if isinstance(op, View):
+            first = known.setdefault((op.src, op.result.type), op)
+            if first is not op:
+                op.result.replace_all_uses_with(first.result)
+                erase(op)
 
 
 def _cancel(op: View) -> None:

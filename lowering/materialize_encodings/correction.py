@@ -2,7 +2,8 @@
 
     sum_k (lhs + offset) * rhs = sum_k lhs * rhs + offset * sum_k rhs
 
-The sums of the right side are a region of their own, which const-eval runs for weights.
+The sums of the right side are a region of their own, which const-eval runs for weights. Where the consumers start by
+adding a bias of the same shape, the region adds it to the sums, and they read that in place of the bias.
 """
 
 from __future__ import annotations
@@ -36,12 +37,40 @@ def subtract_offset(
     rank = len(shape_of(matrix))
     # The columns of [K, N] come last in its map, those of [N, K] and of a filter [F, K] before the rows.
     reduced = rank - 1 if isinstance(root, tiled.Conv2DOp) or _is_transposed(rhs_map) else rank - 2
-    sums = _column_sums(matrix, reduced, -offset)
+    block = region.body.block
+    generic = next((op for op in block.ops if isinstance(op, GenericOp)), None)
+    if generic is None:
+        generic = _identity_generic(region, root.result)
+    bias = _bias(generic, root.result, rank - 2)
+    addend = region.inputs[bias.index] if bias is not None else None
+    sums = _column_sums(matrix, reduced, -offset, addend)
     sums.device = region.device
     parent.insert_op_before(sums, region)
-    correction = region.body.block.insert_arg(sums.outputs[0].type, len(region.body.block.args))
+    if bias is not None:
+        region.operands[bias.index] = sums.outputs[0]
+        return
+    correction = block.insert_arg(sums.outputs[0].type, len(block.args))
     region.operands = [*region.operands, sums.outputs[0]]
-    _add(region, root.result, correction)
+    _add(region, generic, root.result, correction)
+
+
+def _bias(generic: GenericOp, accumulated: SSAValue, batch: int) -> BlockArgument | None:
+    """The argument of the region that `generic`, and nothing else, adds to `accumulated` along the columns."""
+    position = list(generic.inputs).index(accumulated)
+    scalar = generic.body.block.args[position]
+    if not scalar.has_one_use():
+        return None
+    sum = next(iter(scalar.uses)).operation
+    if not isinstance(sum, arith.AddiOp):
+        return None
+    other = sum.rhs if sum.lhs is scalar else sum.lhs
+    if not isinstance(other, BlockArgument) or other.block is not generic.body.block or not other.has_one_use():
+        return None
+    bias = generic.inputs[other.index]
+    read = generic.indexing_maps.data[other.index].data
+    if not isinstance(bias, BlockArgument) or not bias.has_one_use():
+        return None
+    return bias if read == _along_columns(len(generic.iterator_types), batch) else None
 
 
 def _is_transposed(rhs_map: AffineMap) -> bool:
@@ -50,13 +79,14 @@ def _is_transposed(rhs_map: AffineMap) -> bool:
     return isinstance(last, AffineDimExpr) and last.position == rhs_map.num_dims - 1
 
 
-def _column_sums(matrix: SSAValue, reduced: int, factor: int) -> RegionOp:
-    """A region that sums i8 `matrix` over dimension `reduced` in i32 and multiplies the sums by `factor`."""
+def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue | None) -> RegionOp:
+    """A region that sums i8 `matrix` over dimension `reduced` in i32, times `factor`, plus `addend`."""
     shape = shape_of(matrix)
     rank = len(shape)
     kept = [dim for dim in range(rank) if dim != reduced]
     type = TensorType(i32, [shape[dim] for dim in kept])
-    region = RegionOp([matrix], [type])
+    addends = [] if addend is None else [addend]
+    region = RegionOp([matrix, *addends], [type])
     block = region.body.block
     zero = arith.ConstantOp(IntegerAttr(0, i32))
     empty = EmptyOp([], type)
@@ -72,24 +102,30 @@ def _column_sums(matrix: SSAValue, reduced: int, factor: int) -> RegionOp:
         [block.args[0]], [fill.res[0]], Region(add), _maps(AffineMap.identity(rank), keep), iterators, [type]
     )
 
-    scale = Block(arg_types=[i32, i32])
+    scale = Block(arg_types=[i32] * (2 + len(addends)))
     constant = arith.ConstantOp(IntegerAttr(factor, i32))
     product = arith.MuliOp(scale.args[0], constant)
-    scale.add_ops([constant, product, YieldOp(product)])
+    scale.add_ops([constant, product])
+    if addends:
+        scale.add_op(product := arith.AddiOp(product, scale.args[1]))
+    scale.add_op(YieldOp(product))
     result = EmptyOp([], type)
-    identity = AffineMap.identity(rank - 1)
+    inputs = [sums.res[0], *block.args[1:]]
+    identities = _maps(*[AffineMap.identity(rank - 1)] * (len(inputs) + 1))
     parallel = [IteratorTypeAttr.parallel()] * (rank - 1)
-    scaled = GenericOp([sums.res[0]], [result.tensor], Region(scale), _maps(identity, identity), parallel, [type])
+    scaled = GenericOp(inputs, [result.tensor], Region(scale), identities, parallel, [type])
     block.add_ops([zero, empty, fill, sums, result, scaled, dispatch.YieldOp(scaled.res[0])])
     return region
 
 
-def _add(region: RegionOp, accumulated: SSAValue, correction: BlockArgument) -> None:
-    """Add `correction`, [N] or [B, N], to `accumulated` where the region's generic reads it, or in a new generic."""
-    generic = next((op for op in region.body.block.ops if isinstance(op, GenericOp)), None)
-    if generic is None:
-        generic = _identity_generic(region, accumulated)
-    position = next(index for index, value in enumerate(generic.inputs) if value is accumulated)
+def _along_columns(loops: int, batch: int) -> AffineMap:
+    """How a consumer with so many loops reads [N], or [B, N] where `batch` is one."""
+    return AffineMap(loops, 0, (*(AffineDimExpr(dim) for dim in range(batch)), AffineDimExpr(loops - 1)))
+
+
+def _add(region: RegionOp, generic: GenericOp, accumulated: SSAValue, correction: BlockArgument) -> None:
+    """Add `correction`, [N] or [B, N], to `accumulated` where `generic` reads it."""
+    position = list(generic.inputs).index(accumulated)
     block = generic.body.block
     argument = block.insert_arg(i32, len(generic.inputs))
     first = block.first_op
@@ -98,9 +134,7 @@ def _add(region: RegionOp, accumulated: SSAValue, correction: BlockArgument) -> 
     block.insert_op_before(sum, first)
     block.args[position].replace_uses_with_if(sum.result, lambda use: use.operation is not sum)
 
-    rank = len(generic.iterator_types)
-    batch = len(shape_of(correction)) - 1
-    read = AffineMap(rank, 0, (*(AffineDimExpr(dim) for dim in range(batch)), AffineDimExpr(rank - 1)))
+    read = _along_columns(len(generic.iterator_types), len(shape_of(correction)) - 1)
     inputs, outputs = list(generic.inputs), list(generic.outputs)
     maps = [attribute.data for attribute in generic.indexing_maps]
     maps.insert(len(inputs), read)

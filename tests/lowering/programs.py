@@ -161,7 +161,7 @@ def random_program(seed: int, dtype: Any) -> tuple[ModuleOp, list[Array]]:
 
 def _random_step(program: Program, rng: np.random.Generator, value: SSAValue, pool: list[SSAValue]) -> SSAValue:
     n, h, w, c = value.type.get_shape()  # pyright: ignore[reportAttributeAccessIssue]
-    match int(rng.integers(11)):
+    match int(rng.integers(12)):
         case 0 | 1:
             return program.narrow(program.conv2d(rng, value, int(rng.choice([5, 16, 33])), int(rng.choice([1, 3]))))
         case 2:
@@ -183,7 +183,11 @@ def _random_step(program: Program, rng: np.random.Generator, value: SSAValue, po
         case 8:
             most = program.add(tosa.ReduceMaxOp(program.add(tosa.ClampOp(value, *_limits(program, -2, 7))), axis=3))
             return program.add(tosa.ConcatOp([value, most], axis=3))
-        case 9:
+        case 9 if not program.is_integer:
+            shape = (1, *(int(rng.choice([1, extent])) for extent in (h, w, c)))
+            scaled = program.add(tosa.MulOp(value, program.weights(rng, *shape), program.scalar(0, np.int8)))
+            return program.add(tosa.ClampOp(scaled, -8.0, 8.0))
+        case 9 | 10:
             return program.add(tosa.TransposeOp(value, [0, 2, 1, 3]))
         case _:
             padded = program.add(tosa.PadOp(value, program.shape(0, 0, 1, 0, 0, 2, 0, 0), program.scalar(1)))

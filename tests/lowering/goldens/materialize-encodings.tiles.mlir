@@ -1,0 +1,26 @@
+// TARGET: tiles
+//
+// Operands and results in tiles: pack, batch_mmt4d with its consumer over tiles, unpack.
+
+"builtin.module"() ({
+  "func.func"() <{sym_name = "main", function_type = (tensor<1x6x4xf32>) -> tensor<1x6x5xf32>}> ({
+  ^bb0(%x: tensor<1x6x4xf32>):
+    %zero = "tosa.const"() <{values = dense<0.0> : tensor<1xf32>}> : () -> tensor<1xf32>
+    %w = "tosa.const"() <{values = dense<0.5> : tensor<1x4x3xf32>}> : () -> tensor<1x4x3xf32>
+    %v = "tosa.const"() <{values = dense<0.25> : tensor<1x3x5xf32>}> : () -> tensor<1x3x5xf32>
+    %scale = "tosa.const"() <{values = dense<[[[1.0, 2.0, 3.0]]]> : tensor<1x1x3xf32>}> : () -> tensor<1x1x3xf32>
+    %shift = "tosa.const"() <{values = dense<0> : tensor<1xi8>}> : () -> tensor<1xi8>
+    %0 = "tosa.matmul"(%x, %w, %zero, %zero) : (tensor<1x6x4xf32>, tensor<1x4x3xf32>, tensor<1xf32>, tensor<1xf32>) -> tensor<1x6x3xf32>
+    %1 = "tosa.mul"(%0, %scale, %shift) : (tensor<1x6x3xf32>, tensor<1x1x3xf32>, tensor<1xi8>) -> tensor<1x6x3xf32>
+    %2 = "tosa.matmul"(%1, %v, %zero, %zero) : (tensor<1x6x3xf32>, tensor<1x3x5xf32>, tensor<1xf32>, tensor<1xf32>) -> tensor<1x6x5xf32>
+    "func.return"(%2) : (tensor<1x6x5xf32>) -> ()
+  }) : () -> ()
+}) : () -> ()
+
+// CHECK:      linalg.pack {{.*}} outer_dims_perm = [0, 2, 1] inner_dims_pos = [2, 1] inner_tiles = [4, 2]
+// CHECK:      linalg.batch_mmt4d ins({{.*}} : tensor<1x2x2x4x2xf32>, tensor<1x1x2x4x2xf32>) outs({{.*}} : tensor<1x2x1x4x4xf32>)
+// CHECK:      linalg.generic {{.*}}iterator_types = ["parallel", "parallel", "parallel", "parallel", "parallel"]}
+// CHECK:        arith.mulf
+// CHECK:      linalg.unpack
+// CHECK:      linalg.pack
+// CHECK:      linalg.batch_mmt4d
