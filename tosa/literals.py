@@ -115,8 +115,8 @@ def _scalar(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, np.integer):
         return str(int(value))
-    # bfloat16 has no shortest decimal of its own; that of the equal f32 is exact.
-    value = value if value.dtype.kind == "f" else np.float32(value)
     if not np.isfinite(value):
         return f"0x{value.tobytes()[::-1].hex().upper()}"
+    # bfloat16 has no shortest decimal of its own; that of the equal f32 is exact.
+    value = value if value.dtype.kind == "f" else np.float32(value)
     return np.format_float_scientific(value, unique=True, trim="0")

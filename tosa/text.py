@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import Builtin, DenseIntOrFPElementsAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import AnyFloat, Builtin, DenseIntOrFPElementsAttr, ModuleOp, TensorType
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Dialect, Operation
-from xdsl.parser import Parser
+from xdsl.parser import AttrParser, Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
 
@@ -120,6 +120,17 @@ class _Printer(Printer):
         self.print_attribute(attribute.type)
 
 
+class _BitPattern(Parser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]
+    """An element written in hexadecimal: for a floating-point type its bits, not its value."""
+
+    def to_type(self, parser: AttrParser, type: Any) -> Any:
+        if not isinstance(type, AnyFloat):
+            return super().to_type(parser, type)
+        dtype = numpy_dtype(type)
+        assert isinstance(self.value, int)
+        return float(np.array([self.value], f"u{dtype.itemsize}").view(dtype)[0])
+
+
 class _Parser(Parser):
     """Reads hexadecimal literals and resources straight into arrays."""
 
@@ -140,6 +151,12 @@ class _Parser(Parser):
         if not isinstance(type, TensorType) or not literal.startswith("0x"):
             self.raise_error("expected a hexadecimal literal of a tensor", begin, self.pos)
         return self._elements(begin, lambda: array_from_hex(_from_hex(literal, 2, len(literal)), type), type)
+
+    def _parse_tensor_literal_element(self) -> Any:
+        element = super()._parse_tensor_literal_element()
+        if not element.span.text.startswith("0x"):
+            return element
+        return _BitPattern(element.is_negative, element.value, element.span)
 
     def _parse_builtin_dense_resource_attr(self) -> Any:
         begin = self.pos
@@ -202,4 +219,8 @@ def _convert_literals(module: ModuleOp, name: str) -> None:
 def elements_from_dense(value: DenseIntOrFPElementsAttr, type: TensorType) -> ElementsAttr:
     """The array form of xDSL's own constant attribute, which packs elements as numpy does (i1 in a byte, i48 in 8)."""
     dtype = numpy_dtype(type.get_element_type())
-    return ElementsAttr.from_array(np.frombuffer(value.data.data, dtype).reshape(static_shape(type)), type)
+    if dtype == np.bool_:  # true is 0xff there
+        array = np.frombuffer(value.data.data, np.uint8) != 0
+    else:
+        array = np.frombuffer(value.data.data, dtype)
+    return ElementsAttr.from_array(array.reshape(static_shape(type)), type)

@@ -85,11 +85,10 @@ class AddShapeOp(BinaryShapeOp):
 
 
 @irdl_op_definition
-class AssertEqualShapeOp(ShapeOp):
+class AssertEqualShapeOp(TosaOp):
     """Fails where the two lists differ; `allow_broadcast` lets an extent of 1 match any."""
 
     name = "tosa.assert_equal_shape"
-    traits = traits_def()
 
     input1 = operand_def(ShapeType)
     input2 = operand_def(ShapeType)
