@@ -32,6 +32,20 @@ def _extremum(f: Function, predicate: str, a: Value, b: Value) -> Value:
     return f.select(f.fcmp("uno", b, b), b, result)
 
 
+def _maximum_number(f: Function, a: Value, b: Value) -> Value:
+    return _extremum_number(f, "ogt", a, b)
+
+
+def _minimum_number(f: Function, a: Value, b: Value) -> Value:
+    return _extremum_number(f, "olt", a, b)
+
+
+def _extremum_number(f: Function, predicate: str, a: Value, b: Value) -> Value:
+    """The other if one is NaN. Spelled out: LLVM's own may become a call of fmaxf."""
+    result = f.select(f.fcmp(predicate, a, b), a, b)  # b where either is NaN
+    return f.select(f.fcmp("uno", b, b), a, result)
+
+
 def _intrinsic(name: str, *extra: tuple[str, int]) -> Emit:
     def emit(f: Function, *values: Value) -> Value:
         flags = [f.const(type, value) for type, value in extra]
@@ -58,8 +72,8 @@ FLOAT: dict[type[Operation], Emit] = {
     arith.NegfOp: Function.fneg,
     arith.MaximumfOp: _maximum,
     arith.MinimumfOp: _minimum,
-    arith.MaxnumfOp: _intrinsic("llvm.maxnum"),
-    arith.MinnumfOp: _intrinsic("llvm.minnum"),
+    arith.MaxnumfOp: _maximum_number,
+    arith.MinnumfOp: _minimum_number,
     math.AbsFOp: math_functions.fabs,
     math.CopySignOp: math_functions.copysign,
     math.CeilOp: _intrinsic("llvm.ceil"),
