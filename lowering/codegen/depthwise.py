@@ -7,79 +7,88 @@ from dataclasses import dataclass
 
 from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import shape_of
-from ..target import Target
 from .arithmetic import i64
+from .depthwise_dot import DotRows, dot_tile
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
-from .product import widen
-from .sliding import Sliding, load_lanes, start_of
-from .types import Value, bits_of, is_float, memory_type
-from .window import Window, unpadded
+from .lanewise import Lanewise, lanewise_tile
+from .sliding import Combine, Image, Sliding, load_lanes, start_of
+from .types import I8, I32, Value, bits_of, is_float, memory_type
+from .window import Window
 
 
-@dataclass(frozen=True)
-class MultiplyAdd:
-    """sums += image * filter tap, both widened to the type of the sums. `filter` points at [KH * KW, channels]."""
+@dataclass(frozen=True, kw_only=True)
+class MultiplyAdd(Lanewise):
+    """sums += image * tap. `filter` points at [KH, KW, channels] elements of the result's channels."""
 
-    target: Target
-    start: Value
     filter: Value
-    element: str
+    filter_element: str
+    kernel_width: int
     channels: int
 
     def taps(
-        self, f: Function, first: Value, count: int, channel: Value, lanes: int, mask: Value | None
-    ) -> Sequence[Value]:
-        size = bits_of(self.element) // 8
-        row = f.gep(self.filter, f.mul(f.add(f.mul(first, i64(self.channels)), channel), i64(size)))
-        loads = [
-            load_lanes(f, self.element, f.gep(row, tap * self.channels * size), lanes, mask) for tap in range(count)
+        self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None
+    ) -> Sequence[Sequence[Value]]:
+        tap_bytes = self.channels * bits_of(self.filter_element) // 8
+        vector_bytes = self.tile.lanes * bits_of(self.filter_element) // 8
+        tap = f.add(f.mul(kh, i64(self.kernel_width)), kw)
+        first = f.element_pointer(self.filter, self.filter_element, f.add(f.mul(tap, i64(self.channels)), channel))
+        return [
+            [
+                self.widen(
+                    f,
+                    load_lanes(
+                        f,
+                        self.filter_element,
+                        f.gep(first, column * tap_bytes + vector * vector_bytes),
+                        self.tile.lanes,
+                        mask,
+                    ),
+                )
+                for vector in range(self.tile.vectors)
+            ]
+            for column in range(count)
         ]
-        return [self.image(f, tap) for tap in loads]
-
-    def image(self, f: Function, loaded: Value) -> Value:
-        return widen(f, self.target, loaded, self.start.type)
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         assert tap is not None
-        if is_float(sums.type):
-            return f.fma(image, tap, sums)
-        return f.add(sums, f.mul(image, tap))
+        return f.fma(image, tap, sums) if is_float(sums.type) else f.add(sums, f.mul(image, tap))
 
 
 def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> int:
     """Emits a depthwise convolution; it needs no scratch."""
-    source, before, pad_value = unpadded(root.image)
-    image, filter = context.tensor(source), context.tensor(root.window)
-    images, height, width, channels = image.shape
-    kernel_height, kernel_width, _, multiplier = filter.shape
+    image, filter, start = Image.of(context, root.image), context.tensor(root.window), start_of(context, root.init)
+    kernel_height, kernel_width, channels, multiplier = filter.shape
     _, out_height, out_width, _, _ = shape_of(root.result)
     window = Window(
-        (height, width),
+        (image.shape[1], image.shape[2]),
         (out_height, out_width),
         (kernel_height, kernel_width),
         root.stride_values,
         root.dilation_values,
-        before,
+        image.before,
     )
-    combine = MultiplyAdd(
-        context.target,
-        start_of(context, root.init),
-        filter.pointer,
-        memory_type(filter.element),
-        channels * multiplier,
-    )
-    Sliding(
-        context,
-        Epilogue(context, root),
-        window,
-        image.pointer,
-        memory_type(image.element),
-        images,
-        channels,
-        multiplier,
-        pad_value,
-        combine,
-    ).emit()
+    target = context.target
+    tile = None
+    if (image.element, memory_type(filter.element), start.type, multiplier) == (I8, I8, I32, 1):
+        tile = dot_tile(target, channels, window)
+    combine: Combine
+    if tile is not None:
+        buffer = context.f.alloca(DotRows.buffer_bytes(tile, window))
+        combine = DotRows(tile, window, filter.pointer, channels, start, buffer)
+    else:
+        tile = lanewise_tile(target, start.type, channels, multiplier, out_width)
+        combine = MultiplyAdd(
+            target,
+            tile,
+            image,
+            start,
+            multiplier > 1,
+            filter=filter.pointer,
+            filter_element=memory_type(filter.element),
+            kernel_width=kernel_width,
+            channels=channels * multiplier,
+        )
+    Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile).emit()
     return 0

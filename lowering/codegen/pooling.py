@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from ..dialects.linalg import PoolingNhwcMaxOp, PoolingNhwcSumOp
 from ..ir import shape_of
-from ..target import Target
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
-from .product import widen
-from .sliding import Sliding, start_of
-from .types import Value, is_float, memory_type
-from .window import Window, unpadded
+from .lanewise import Lanewise, lanewise_tile
+from .sliding import Image, Sliding, start_of
+from .types import Value, is_float
+from .window import Window
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """Elements as they are, in the type of the result."""
-
-    target: Target
-    start: Value
-
-    def taps(
-        self, f: Function, first: Value, count: int, channel: Value, lanes: int, mask: Value | None
-    ) -> Sequence[Value | None]:
-        return [None] * count
-
-    def image(self, f: Function, loaded: Value) -> Value:
-        return widen(f, self.target, loaded, self.start.type)
-
-
-@dataclass(frozen=True)
-class Sum(_Pool):
+class Sum(Lanewise):
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         return f.fadd(sums, image) if is_float(sums.type) else f.add(sums, image)
 
 
-@dataclass(frozen=True)
-class Maximum(_Pool):
+class Maximum(Lanewise):
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         if not is_float(sums.type):
             return f.max(sums, image)
@@ -51,30 +29,18 @@ class Maximum(_Pool):
 
 def emit_pooling(context: KernelContext, root: PoolingNhwcMaxOp | PoolingNhwcSumOp) -> int:
     """Emits a pooling; it needs no scratch."""
-    source, before, pad_value = unpadded(root.image)
-    image = context.tensor(source)
-    images, height, width, channels = image.shape
+    image, start = Image.of(context, root.image), start_of(context, root.init)
     kernel_height, kernel_width = shape_of(root.window)
-    _, out_height, out_width, _ = shape_of(root.result)
+    _, out_height, out_width, channels = shape_of(root.result)
     window = Window(
-        (height, width),
+        (image.shape[1], image.shape[2]),
         (out_height, out_width),
         (kernel_height, kernel_width),
         root.stride_values,
         root.dilation_values,
-        before,
+        image.before,
     )
-    combine = (Maximum if isinstance(root, PoolingNhwcMaxOp) else Sum)(context.target, start_of(context, root.init))
-    Sliding(
-        context,
-        Epilogue(context, root),
-        window,
-        image.pointer,
-        memory_type(image.element),
-        images,
-        channels,
-        1,
-        pad_value,
-        combine,
-    ).emit()
+    tile = lanewise_tile(context.target, start.type, channels, 1, out_width)
+    combine = (Maximum if isinstance(root, PoolingNhwcMaxOp) else Sum)(context.target, tile, image, start)
+    Sliding(context, Epilogue(context, root), window, image, 1, combine, tile).emit()
     return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd
 from typing import Protocol
 
 from xdsl.ir import SSAValue
@@ -21,127 +20,157 @@ from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
-from .types import Value, bits_of, vector_type
-from .window import Window
+from .types import Value, bits_of, memory_type, vector_type
+from .window import Window, unpadded
 
-_MOST_TAPS = 32
+MOST_TAPS = 32
 """Columns of a window that are unrolled; wider windows loop over them."""
-_MOST_PIXELS = 8
 _BODY = 96
 """Multiply-adds in the body of the loop over window rows, for the sake of compile time."""
 
 
 class Combine(Protocol):
-    """What is done with an image element under a tap. Vectors are of `lanes` channels of the result."""
+    """What is done with the image under a window. A block is the V vectors of channels that a tile holds."""
 
     @property
-    def start(self) -> Value:
-        """The scalar that accumulators start from; its type is accumulated in."""
+    def rows(self) -> int:
+        """Rows of the window taken together."""
+        ...
+
+    @property
+    def prepares(self) -> bool:
+        """Whether `prepare` has to be called when the block of channels changes."""
+        ...
+
+    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None: ...
+
+    def start(self, f: Function) -> list[Value]:
+        """The accumulators of a block before any tap."""
         ...
 
     def taps(
-        self, f: Function, first: Value, count: int, channel: Value, lanes: int, mask: Value | None
-    ) -> Sequence[Value | None]:
-        """What `step` needs of `count` taps from `first` = kh * KW + kw on, for `lanes` channels from `channel` on."""
+        self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None
+    ) -> Sequence[Sequence[Value | None]]:
+        """What `step` needs, [count, V], of `count` taps from (kh, kw) on."""
         ...
 
-    def image(self, f: Function, loaded: Value) -> Value:
-        """Image elements in the type `step` takes."""
+    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
+        """A block of the image at one column of each of `rows` rows."""
         ...
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
-        """The accumulator after one more element."""
+        """The accumulator after one more column."""
         ...
 
 
 @dataclass(frozen=True)
-class Sliding:
-    """A window over image [N, H, W, C] at `pointer`, of elements `element`, to [N, OH, OW, C * multiplier].
+class Tile:
+    """A block of `vectors` * `lanes` channels of the result for up to `most_pixels` neighbouring pixels at once."""
 
-    With a multiplier above 1 the lanes of a vector all read one channel of the image.
-    """
+    sums: str
+    lanes: int
+    vectors: int
+    most_pixels: int
+
+    @property
+    def channels(self) -> int:
+        return self.lanes * self.vectors
+
+    @property
+    def type(self) -> str:
+        """The vector type of one accumulator."""
+        return vector_type(self.sums, self.lanes)
+
+    @property
+    def vector_bytes(self) -> int:
+        return self.lanes * bits_of(self.sums) // 8
+
+    def pixels(self, window: Window) -> int:
+        """The number of pixels that needs the fewest tiles per row, and of those the smallest."""
+        width = window.output[1]
+        most = max(1, min(width, self.most_pixels, _BODY // min(window.kernel[1], MOST_TAPS)))
+        return -(-width // -(-width // most))
+
+
+@dataclass(frozen=True)
+class Image:
+    """The [images, height, width, channels] elements at `pointer`, surrounded by `pad_value`."""
+
+    pointer: Value
+    element: str
+    shape: tuple[int, ...]
+    before: tuple[int, int]
+    pad_value: int | float
+
+    @staticmethod
+    def of(context: KernelContext, operand: SSAValue) -> Image:
+        """The image that a root reads, seen through the padding folded into its region."""
+        source, before, pad_value = unpadded(operand)
+        tensor = context.tensor(source)
+        return Image(tensor.pointer, memory_type(tensor.element), tensor.shape, before, pad_value)
+
+    @property
+    def element_bytes(self) -> int:
+        return bits_of(self.element) // 8
+
+    @property
+    def pixel_bytes(self) -> int:
+        return self.shape[3] * self.element_bytes
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """`window` over `image` to [N, OH, OW, channels * multiplier], whose elements go to `epilogue`."""
 
     context: KernelContext
     epilogue: Epilogue
     window: Window
-    pointer: Value
-    element: str
-    images: int
-    channels: int
+    image: Image
     multiplier: int
-    pad_value: int | float
     combine: Combine
+    tile: Tile
 
     def emit(self) -> None:
-        """Emits this thread's share of all (image, output row, block of channels)."""
+        """Emits this thread's share of all (image, block of channels, output row)."""
         f, (height, _) = self.context.f, self.window.output
-        blocks = -(-self._out_channels // (self._lanes * self._vectors))
-        begin, end = self.context.share(self.images * height * blocks)
+        blocks = -(-self._channels // self.tile.channels)
+        begin, end = self.context.share(self.image.shape[0] * height * blocks)
         sums = f.alloca(self._pixels * self._row_bytes)
-        with f.loop(begin, end) as unit:
-            row = f.udiv(unit.index, i64(blocks))
-            image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
-            if self.images == 1:
-                image, oh = i64(0), row
-            channel = f.mul(f.urem(unit.index, i64(blocks)), i64(self._lanes * self._vectors))
-            mask = None
-            if self._out_channels % self._lanes:
-                left = f.sub(i64(self._out_channels), channel)
-                mask = f.tail_mask(f.min(left, i64(self._lanes)), self._lanes)
+        with f.loop(begin, end, carried=[i64(-1)]) as unit:
+            if self.combine.prepares:
+                # Blocks are the outer loop, so that what is prepared serves many rows.
+                block_of_all, oh = f.udiv(unit.index, i64(height)), f.urem(unit.index, i64(height))
+                image, block = f.udiv(block_of_all, i64(blocks)), f.urem(block_of_all, i64(blocks))
+            else:
+                row, block = f.udiv(unit.index, i64(blocks)), f.urem(unit.index, i64(blocks))
+                image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
+            channel = f.mul(block, i64(self.tile.channels))
+            mask = self._mask(channel, self.tile.channels)
+            if self.combine.prepares:
+                with f.if_(f.icmp("ne", block, unit.values[0])):
+                    self.combine.prepare(f, channel, mask)
             self._output_row(image, oh, channel, mask, sums)
-
-    # Tile shape
-
-    @property
-    def _out_channels(self) -> int:
-        return self.channels * self.multiplier
+            unit.yield_(block)
 
     @property
-    def _broadcast(self) -> bool:
-        return self.multiplier > 1
-
-    @property
-    def _lanes(self) -> int:
-        """A full vector, where need be masked; a smaller one without masks or to stay within one image channel."""
-        full = self.context.target.vector_bits // bits_of(self.combine.start.type)
-        if self._broadcast and self.channels > 1:
-            return gcd(full, self.multiplier)
-        return full if self.context.target.avx512 else gcd(full, self._out_channels)
+    def _channels(self) -> int:
+        return self.image.shape[3] * self.multiplier
 
     @property
     def _pixels(self) -> int:
-        """The number of pixels that needs the fewest tiles per row, and of those the smallest."""
-        width = self.window.output[1]
-        most = max(1, min(width, _MOST_PIXELS, _BODY // min(self.window.kernel[1], _MOST_TAPS)))
-        return -(-width // -(-width // most))
-
-    @property
-    def _vectors(self) -> int:
-        """Enough vectors for eight independent accumulators, if the channels fill them."""
-        if self._broadcast:
-            return 1
-        fitting = (
-            v for v in (4, 2) if self._pixels * v <= _MOST_PIXELS and self._out_channels % (v * self._lanes) == 0
-        )
-        return next(fitting, 1)
-
-    @property
-    def _vector_type(self) -> str:
-        return vector_type(self.combine.start.type, self._lanes)
-
-    @property
-    def _vector_bytes(self) -> int:
-        return self._lanes * bits_of(self.combine.start.type) // 8
+        return self.tile.pixels(self.window)
 
     @property
     def _row_bytes(self) -> int:
-        return self._vectors * self._vector_bytes
+        return self.tile.vectors * self.tile.vector_bytes
 
-    @property
-    def _pixel_bytes(self) -> int:
-        return self.channels * bits_of(self.element) // 8
-
-    # Loops
+    def _mask(self, channel: Value, width: int) -> Value | None:
+        """Which of `width` channels from `channel` on there are, None if always all."""
+        if self._channels % width == 0:
+            return None
+        f = self.context.f
+        left = f.sub(i64(self._channels), channel)
+        return f.tail_mask(f.min(left, i64(width)), width)
 
     def _output_row(self, image: Value, oh: Value, channel: Value, mask: Value | None, sums: Value) -> None:
         f, window, pixels = self.context.f, self.window, self._pixels
@@ -161,7 +190,7 @@ class Sliding:
                     self._tile(image, top, left, channel, mask, sums, checked=False)
                 with f.if_(f.xor(inside, f.const("i1", True))):
                     self._tile(image, top, left, channel, mask, sums, checked=True)
-            self._finish(image, oh, ow, skip, channel, mask, sums)
+            self._finish(image, oh, ow, skip, channel, sums)
 
     def _is_inside(self, top: Value, left: Value) -> Value | None:
         """Whether a tile's windows all lie within the image; None if all tiles' do."""
@@ -183,76 +212,97 @@ class Sliding:
         """Accumulates a tile over its windows and leaves it at `sums`, [pixels, vectors * lanes]."""
         f, window = self.context.f, self.window
         height, width = window.image
-        columns = window.kernel[1] if window.kernel[1] <= _MOST_TAPS else 1
+        columns = window.kernel[1] if window.kernel[1] <= MOST_TAPS else 1
         own_channel = f.udiv(channel, i64(self.multiplier))
-        plane = f.gep(self.pointer, f.mul(image, i64(height * width * self._pixel_bytes)))
-        plane = f.gep(plane, f.mul(own_channel, i64(bits_of(self.element) // 8)))
-        start = [f.splat(self.combine.start, self._lanes)] * (self._pixels * self._vectors)
-        with f.loop(0, window.kernel[0], carried=start) as kh:
-            y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
+        plane = f.gep(self.image.pointer, f.mul(image, i64(height * width * self.image.pixel_bytes)))
+        plane = f.gep(plane, f.mul(own_channel, i64(self.image.element_bytes)))
+        with f.loop(0, window.kernel[0], self.combine.rows, carried=self.combine.start(f) * self._pixels) as kh:
             with f.loop(0, window.kernel[1], columns, carried=kh.values) as kw:
                 x = f.add(left, f.mul(kw.index, i64(window.dilations[1])))
-                first_tap = f.add(f.mul(kh.index, i64(window.kernel[1])), kw.index)
-                kw.yield_(*self._taps(plane, y, x, first_tap, columns, channel, mask, kw.values, checked))
+                rows = self._rows(plane, top, x, kh.index, checked=checked)
+                taps = self.combine.taps(f, kh.index, kw.index, columns, channel, mask)
+                kw.yield_(*self._columns(rows, x, taps, mask, kw.values, checked=checked))
             kh.yield_(*kw.results)
         for slot, value in enumerate(kh.results):
-            f.store(value, f.gep(sums, slot * self._vector_bytes), min(self._vector_bytes, 64))
+            f.store(value, f.gep(sums, slot * self.tile.vector_bytes), min(self.tile.vector_bytes, 64))
 
-    def _taps(
+    def _rows(
+        self, plane: Value, top: Value, x: Value, kh: Value, *, checked: bool
+    ) -> list[tuple[Value, Value | None] | None]:
+        """For each row taken together the address at column x and, if it needs asking, whether it is there at all;
+        None for a row beyond the window."""
+        f, window = self.context.f, self.window
+        found: list[tuple[Value, Value | None] | None] = []
+        for row in range(self.combine.rows):
+            tap = f.add(kh, i64(row))
+            if tap.constant is not None and tap.constant >= window.kernel[0]:
+                found.append(None)
+                continue
+            y = f.add(top, f.mul(tap, i64(window.dilations[0])))
+            conditions = [f.icmp("ult", y, i64(window.image[0]))] if checked else []
+            if tap.constant is None and window.kernel[0] % self.combine.rows:
+                conditions.append(f.icmp("ult", tap, i64(window.kernel[0])))
+            there = None
+            for condition in conditions:
+                there = condition if there is None else f.and_(there, condition)
+            pixel = f.add(f.mul(y, i64(window.image[1])), x)
+            found.append((f.gep(plane, f.mul(pixel, i64(self.image.pixel_bytes))), there))
+        return found
+
+    def _columns(
         self,
-        plane: Value,
-        y: Value,
+        rows: Sequence[tuple[Value, Value | None] | None],
         x: Value,
-        first_tap: Value,
-        columns: int,
-        channel: Value,
+        taps: Sequence[Sequence[Value | None]],
         mask: Value | None,
         values: Sequence[Value],
+        *,
         checked: bool,
     ) -> list[Value]:
-        """One row of `columns` taps for all pixels and vectors of a tile."""
-        f, window = self.context.f, self.window
-        stride, dilation = window.strides[1], window.dilations[1]
-        updated = list(values)
-        row = f.gep(plane, f.mul(f.add(f.mul(y, i64(window.image[1])), x), i64(self._pixel_bytes)))
-        in_column = f.icmp("ult", y, i64(window.image[0])) if checked else None
-        for v in range(self._vectors):
-            first = f.add(channel, i64(v * self._lanes))
-            taps = self.combine.taps(f, first_tap, columns, first, self._lanes, mask)
-            for offset in sorted({p * stride + k * dilation for p in range(self._pixels) for k in range(columns)}):
-                address = f.gep(row, offset * self._pixel_bytes + v * self._lanes * bits_of(self.element) // 8)
-                if in_column is not None:
-                    in_row = f.icmp("ult", f.add(x, i64(offset)), i64(window.image[1]))
-                    address = f.select(f.and_(in_column, in_row), address, self._padding)
-                element = self.combine.image(f, self._load(address, mask))
-                for p in range(self._pixels):
-                    k, rest = divmod(offset - p * stride, dilation)
-                    if rest == 0 and 0 <= k < columns:
-                        slot = p * self._vectors + v
-                        updated[slot] = self.combine.step(f, updated[slot], element, taps[k])
+        """One row (or `combine.rows` together) of taps for all pixels of a tile."""
+        f, (_, stride), (_, dilation) = self.context.f, self.window.strides, self.window.dilations
+        vectors, updated = self.tile.vectors, list(values)
+        for offset in sorted({p * stride + k * dilation for p in range(self._pixels) for k in range(len(taps))}):
+            in_row = f.icmp("ult", f.add(x, i64(offset)), i64(self.window.image[1])) if checked else None
+            addresses = [self._address(row, offset, in_row) for row in rows]
+            column = self.combine.column(f, addresses, mask)
+            for p in range(self._pixels):
+                k, rest = divmod(offset - p * stride, dilation)
+                if rest == 0 and 0 <= k < len(taps):
+                    for v in range(vectors):
+                        slot = p * vectors + v
+                        updated[slot] = self.combine.step(f, updated[slot], column[v], taps[k][v])
         return updated
 
-    def _load(self, address: Value, mask: Value | None) -> Value:
+    def _address(self, row: tuple[Value, Value | None] | None, offset: int, in_row: Value | None) -> Value:
         f = self.context.f
-        if self._broadcast:
-            return f.splat(f.load(self.element, address), self._lanes)
-        return load_lanes(f, self.element, address, self._lanes, mask)
+        if row is None:
+            return self._padding
+        start, there = row
+        address = f.gep(start, offset * self.image.pixel_bytes)
+        conditions = [condition for condition in (there, in_row) if condition is not None]
+        if not conditions:
+            return address
+        return f.select(conditions[0] if len(conditions) == 1 else f.and_(*conditions), address, self._padding)
 
     @cached_property
     def _padding(self) -> Value:
-        """The address of a vector of the padding value."""
-        return self.context.f.table(self.element, [self.pad_value] * self._lanes)
+        """The address of a block of the padding value."""
+        return self.context.f.table(self.image.element, [self.image.pad_value] * self.tile.channels)
 
-    def _finish(
-        self, image: Value, oh: Value, ow: Value, skip: Value, channel: Value, mask: Value | None, sums: Value
-    ) -> None:
+    def _finish(self, image: Value, oh: Value, ow: Value, skip: Value, channel: Value, sums: Value) -> None:
         """Hands a tile to the epilogue, all pixels of one vector of channels after another."""
-        f = self.context.f
-        with f.loop(0, self._vectors) as vector:
-            at_vector = f.gep(sums, f.mul(vector.index, i64(self._vector_bytes)))
+        f, tile = self.context.f, self.tile
+        vectors = i64(tile.vectors)
+        if self._channels % tile.channels:
+            left = f.sub(i64(self._channels), channel)
+            vectors = f.min(vectors, f.udiv(f.add(left, i64(tile.lanes - 1)), i64(tile.lanes)))
+        with f.loop(0, vectors) as vector:
+            first = f.add(channel, f.mul(vector.index, i64(tile.lanes)))
+            mask = self._mask(first, tile.lanes)
+            at_vector = f.gep(sums, f.mul(vector.index, i64(tile.vector_bytes)))
             with f.loop(skip, self._pixels) as pixel:
-                value = f.load(self._vector_type, f.gep(at_vector, f.mul(pixel.index, i64(self._row_bytes))))
-                first = f.add(channel, f.mul(vector.index, i64(self._lanes)))
+                value = f.load(tile.type, f.gep(at_vector, f.mul(pixel.index, i64(self._row_bytes))))
                 indices = [image, oh, f.add(ow, pixel.index), first]
                 if len(self.epilogue.shape) == 5:  # channel and multiplier apart
                     indices[3:] = [f.udiv(first, i64(self.multiplier)), f.urem(first, i64(self.multiplier))]

@@ -1,0 +1,74 @@
+"""Windows combined element by element: one row of taps at a time, every lane its own channel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+from ..target import Target
+from .emit import Function
+from .product import widen
+from .sliding import Image, Tile, load_lanes
+from .types import Value, bits_of
+
+_MOST_PIXELS = 8
+
+
+@dataclass(frozen=True)
+class Lanewise(ABC):
+    """Image elements widened to the type of `start`, in which they are combined.
+
+    With `broadcast` the lanes of a vector all read one channel of the image.
+    """
+
+    target: Target
+    tile: Tile
+    image: Image
+    initial: Value
+    broadcast: bool = False
+    rows: int = 1
+    prepares: bool = False
+
+    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
+        """Nothing depends on the block alone."""
+        return
+
+    def start(self, f: Function) -> list[Value]:
+        return [f.splat(self.initial, self.tile.lanes)] * self.tile.vectors
+
+    def taps(
+        self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None
+    ) -> Sequence[Sequence[Value | None]]:
+        return [[None] * self.tile.vectors] * count
+
+    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
+        (address,) = addresses
+        if self.broadcast:
+            return [f.splat(self.widen(f, f.load(self.image.element, address)), self.tile.lanes)]
+        size = self.tile.lanes * self.image.element_bytes
+        loads = [
+            load_lanes(f, self.image.element, f.gep(address, vector * size), self.tile.lanes, mask)
+            for vector in range(self.tile.vectors)
+        ]
+        return [self.widen(f, load) for load in loads]
+
+    def widen(self, f: Function, value: Value) -> Value:
+        return widen(f, self.target, value, self.initial.type)
+
+    @abstractmethod
+    def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value: ...
+
+
+def lanewise_tile(target: Target, sums: str, channels: int, multiplier: int, width: int) -> Tile:
+    """Full vectors, masked where need be; smaller ones without masks or to stay within one image channel.
+
+    Up to four vectors make eight independent accumulators of rows of `width` pixels that are too short for it.
+    """
+    full, total = target.vector_bits // bits_of(sums), channels * multiplier
+    if multiplier > 1:
+        return Tile(sums, full if channels == 1 and target.avx512 else gcd(full, multiplier), 1, _MOST_PIXELS)
+    lanes = full if target.avx512 else gcd(full, total)
+    fitting = (v for v in (4, 2) if min(width, _MOST_PIXELS) * v <= _MOST_PIXELS and total % (v * lanes) == 0)
+    return Tile(sums, lanes, next(fitting, 1), _MOST_PIXELS)
