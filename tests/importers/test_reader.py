@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tflite
 import tosaic.importers
 from ai_edge_litert import schema_py_generated as schema
 from tosaic.importers.tflite.reader import read_model
+from tosaic.importers.tflite.schema import TABLES
 from tosaic.importers.tflite.verifier import Verifier
 from tosaic.runtime.errors import ArgumentError, MalformedFileError
 
@@ -192,19 +194,13 @@ def test_constant_behind_the_flatbuffer() -> None:
 
 def test_union_tag_without_a_union() -> None:
     """The tag of absent options is read as well, so it is verified by itself."""
-    model = addition()
-    data = model.build([0], [1])
-    verifier = Verifier(data)
-    tag = verifier.locate("subgraphs[0].operators[0].builtin_options_type")
-    options = verifier.locate("subgraphs[0].operators[0].builtin_options")
-    assert tag is not None and options is not None
-    operator = options & ~3
-    while True:  # the table begins before its fields; its vtable lists their offsets from there
-        operator -= 4
-        vtable = operator - struct.unpack_from("<i", data, operator)[0]
-        if 0 <= vtable < len(data) - 12 and struct.unpack_from("<H", data, vtable + 10)[0] == tag - operator:
-            break
+    data = addition().build([0], [1])
+    graph = tflite.Model.GetRootAs(data).Subgraphs(0)
+    operator = graph and graph.Operators(0)
+    assert operator is not None
+    table = operator._tab.Pos
+    vtable = table - struct.unpack_from("<i", data, table)[0]
     damaged = bytearray(data)
-    struct.pack_into("<HH", damaged, vtable + 10, 0x3000, 0)
+    struct.pack_into("<HH", damaged, vtable + TABLES["Operator"]["builtin_options_type"].slot, 0x3000, 0)
     with pytest.raises(MalformedFileError, match=r"operators\[0\]\.builtin_options_type"):
         tosaic.importers.import_model(bytes(damaged))

@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import (
     DenseArrayBase,
     IntegerAttr,
     StringAttr,
+    i1,
     i32,
     i64,
 )
@@ -115,7 +116,7 @@ def plain(attribute: Attribute) -> Any:
     """The Python value of an attribute: int, float, bool, str, tuple of ints or array; a type stays a type."""
     match attribute:
         case IntegerAttr(type=type, value=value):
-            return bool(value.data) if type == BoolAttr.from_bool(True).type else value.data
+            return bool(value.data) if type == i1 else value.data
         case DenseArrayBase():
             return tuple(item.value.data for item in attribute.iter_attrs())
         case ElementsAttr():
