@@ -17,9 +17,7 @@ from ..runtime.device import parse_devices
 from ..runtime.errors import ArgumentError
 from ..tosa.elements import numpy_dtype
 from . import pipeline
-from .codegen.assemble import assemble
-from .codegen.entry import emit_entries
-from .codegen.image import link
+from .codegen import build_image
 from .cost import arithmetic_dtype, describe, flops, traffic
 from .dialects.dispatch import RegionOp
 from .ir import byte_size, functions, input_name, output_name, regions
@@ -81,11 +79,7 @@ def _generate(module: ModuleOp, target: Target) -> tuple[tuple[Signature, ...], 
     """The plan of every function of a module whose memory is planned, and the machine code that runs them."""
     kernels = Kernels(target)
     signatures = tuple(_signature(function, kernels) for function in functions(module))
-    entry_text, symbols = emit_entries(signatures, kernels.by_name, target)
-    objects = [assemble(kernel.text, target) for kernel in kernels.by_name.values()]
-    linked = link([assemble(entry_text, target), *objects])
-    entries = {entry: linked.symbols[symbol] for entry, symbol in symbols.items()}
-    return signatures, Image(target.name, target.features, linked.code, entries)
+    return signatures, build_image(signatures, kernels.by_name, target)
 
 
 def _signature(function: func.FuncOp, kernels: Kernels) -> Signature:
