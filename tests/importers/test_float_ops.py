@@ -53,6 +53,13 @@ def test_int32_arithmetic(name: str, seed: int, shape: Any) -> None:
     assert_same(*single_operator(name, operands, np.int32, options))
 
 
+@given(seeds, st.integers(2, 4))
+@few
+def test_add_n(seed: int, count: int) -> None:
+    operands = [normal(seed + position, [3, 4]) for position in range(count)]
+    assert_same(*single_operator("ADD_N", operands, np.float32), tolerance=ROUNDING)
+
+
 @pytest.mark.parametrize("name", ["MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "POW"])
 @given(seeds, shapes)
 @few

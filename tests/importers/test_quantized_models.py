@@ -36,10 +36,10 @@ def with_all_results(path: Path, leave_out_last: bool) -> bytes:
     """The model with the results of all its operators as outputs, so that no difference hides behind a later one."""
     data = bytearray(path.read_bytes())
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    (graph,) = model.subgraphs
-    if leave_out_last:
-        graph.operators.pop()
-    graph.outputs = [int(index) for operator in graph.operators for index in operator.outputs]
+    (graph,) = model.subgraphs or []
+    operators = graph.operators or []
+    graph.operators = operators[:-1] if leave_out_last else operators
+    graph.outputs = [int(index) for operator in graph.operators for index in operator.outputs or []]
     model.signatureDefs = []
     builder = flatbuffers.Builder(len(data))
     builder.Finish(model.Pack(builder), b"TFL3")

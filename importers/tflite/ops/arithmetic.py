@@ -35,6 +35,15 @@ def add(op: Operator, context: Context) -> SSAValue:
     return _sum(op, context, tosa.AddOp, op.options(tflite.AddOptions))
 
 
+@legalize("ADD_N")
+def add_n(op: Operator, context: Context) -> SSAValue:
+    """The sum of any number of tensors of one shape."""
+    total = context.value(op.input(0))
+    for position in range(1, len(op.inputs)):
+        total = context.add(tosa.AddOp(total, context.value(op.input(position))))
+    return total
+
+
 @legalize("SUB")
 def sub(op: Operator, context: Context) -> SSAValue:
     return _sum(op, context, tosa.SubOp, op.options(tflite.SubOptions))

@@ -1,7 +1,8 @@
 """FULLY_CONNECTED: rows of the input times the transposed weight, as a convolution with a 1 x 1 window.
 
 TOSA 1.0 has no fully connected operator. Of its contractions only the convolution takes weights in the layout of the
-file, [channels, depth], together with a bias; so the weights are shared with the file, not transposed into a copy.
+file, [channels, depth], together with a bias; so the weights are shared with the file, not transposed into a copy. The
+rows lie along the width of one image, the axis along which compilers tile convolutions.
 """
 
 from __future__ import annotations
@@ -39,6 +40,6 @@ def fully_connected(op: Operator, context: Context) -> SSAValue:
         return context.add(convolution)
 
     contraction = Contraction(op, options.FusedActivationFunction(), rounds_once=True)
-    pixels = reshape(context, x, (rows, 1, 1, depth))
+    pixels = reshape(context, x, (1, 1, rows, depth))
     result = contraction.emit(context, pixels, reshape(context, weight, (channels, 1, 1, depth)), make)
     return reshape(context, result, result_shape)
