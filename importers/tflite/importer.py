@@ -28,7 +28,7 @@ from ..registry import DYNAMIC, Unsupported, shape_of, tensor_type
 from . import boundary
 from .errors import FieldError
 from .legalization import Context, legalize
-from .model import Model, Operator, Signature, Tensor
+from .model import Model, Operator, Signature, Tensor, distinct_names
 from .ops import load_legalizations
 
 Shape = Sequence[int]
@@ -91,8 +91,9 @@ def select_signatures(model: Model, name: str | None) -> tuple[Signature, ...]:
     signatures = model.signatures
     if not signatures:
         main = model.subgraphs[0]
-        names = [tuple(tensor.name for tensor in tensors) for tensors in (main.inputs, main.outputs)]
-        signatures = (Signature("main", main, *names),)
+        inputs = distinct_names([tensor.name for tensor in main.inputs], "input")
+        outputs = distinct_names([tensor.name for tensor in main.outputs], "output")
+        signatures = (Signature("main", main, inputs, outputs),)
     if name is None:
         return signatures
     if chosen := tuple(signature for signature in signatures if signature.name == name):

@@ -6,7 +6,7 @@ They hold nothing that has not been checked by `verifier.py` and `reader.py`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -170,6 +170,15 @@ class Subgraph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
+
+
+def distinct_names(names: Sequence[str], kind: str) -> tuple[str, ...]:
+    """`names`, by which users tell inputs or outputs apart: one that is empty or taken gets its position instead."""
+    distinct: list[str] = []
+    for position, name in enumerate(names):
+        taken = not name or name in distinct
+        distinct.append(f"{name or kind}_{position}" if taken else name)
+    return tuple(distinct)
 
 
 @dataclass(frozen=True, slots=True)

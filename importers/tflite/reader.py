@@ -21,7 +21,7 @@ from ...runtime.errors import ArgumentError, MalformedFileError
 from .accessors import integers, present, text, vector
 from .dataflow import check_dataflow
 from .errors import FieldError
-from .model import Array, Model, Operator, Signature, Subgraph, Tensor
+from .model import Array, Model, Operator, Signature, Subgraph, Tensor, distinct_names
 from .quantization_reader import read_quantization
 from .sparsity import densify
 from .types import TYPE_NAMES, TYPES
@@ -79,6 +79,9 @@ class _Reader:
             raise FieldError("subgraphs", "the model has no subgraph")
         subgraphs = tuple(self._subgraph(index) for index in range(self._model.SubgraphsLength()))
         signatures = tuple(self._signature(i, subgraphs) for i in range(self._model.SignatureDefsLength()))
+        for i, signature in enumerate(signatures):
+            if any(signature.name == other.name for other in signatures[:i]):
+                raise FieldError(f"signature_defs[{i}].signature_key", f"the name '{signature.name}' occurs twice")
         return Model(name, subgraphs, signatures, locate)
 
     # Subgraphs
@@ -124,7 +127,9 @@ class _Reader:
                     where = f"{path}.{side.lower()}[{i}].tensor_index"
                     raise FieldError(where, f"tensor {entry.TensorIndex()} is none of the subgraph's {side.lower()}")
                 by_index[entry.TensorIndex()] = text(entry.Name())
-            names.append(tuple(by_index.get(tensor.index, tensor.name) for tensor in tensors))
+            names.append(
+                distinct_names([by_index.get(t.index, t.name) for t in tensors], side.lower().removesuffix("s"))
+            )
         return Signature(text(definition.SignatureKey()), subgraph, names[0], names[1])
 
     # Operators

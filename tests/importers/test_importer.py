@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tosaic.importers
 from ai_edge_litert import schema_py_generated as schema
-from tosaic.runtime.errors import ArgumentError, UnsupportedError
+from tosaic.runtime.errors import ArgumentError, MalformedFileError, UnsupportedError
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
@@ -169,3 +169,22 @@ def test_sparse_constant() -> None:
     model.operator("DENSIFY", [weights], [dense], schema.DensifyOptionsT())
     model.operator("ADD", [x, dense], [y], schema.AddOptionsT())
     assert_same(model.build([x], [y]), [np.zeros((4, 4), np.float32)])
+
+
+def test_inputs_and_outputs_have_distinct_names() -> None:
+    """Files may leave out names or repeat them; users still need to tell inputs and outputs apart."""
+    model = ModelBuilder()
+    x, y, z = (model.tensor(np.float32, [2], name="same") for _ in range(3))
+    model.operator("ADD", [x, y], [z], schema.AddOptionsT())
+    model.graph.tensors[z].name = ""
+    (function,) = functions(tosaic.importers.import_model(model.build([x, y], [z, z]))).values()
+    assert identifiers(function.arg_attrs) == ["same", "same_1"]
+    assert identifiers(function.res_attrs) == ["output_0", "output_1"]
+
+
+def test_two_signatures_of_one_name() -> None:
+    model = flatten(1)
+    model.signature("serve", {"image": 0}, {"scores": 2})
+    model.signature("serve", {"image": 0}, {"scores": 2})
+    with pytest.raises(MalformedFileError, match=r"signature_defs\[1\]\.signature_key.*'serve' occurs twice"):
+        tosaic.importers.import_model(model.build([0], [2]))
