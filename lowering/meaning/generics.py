@@ -16,7 +16,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 from .bodies import REDUCERS
 from .interpreter import Array, Values, evaluate_block, meaning_of
 
-_WHOLE_SPACE_LIMIT = 1 << 26
+_WHOLE_SPACE_LIMIT = 1 << 24
 """Iteration spaces of more points are reduced step by step, to bound the memory for intermediate values."""
 
 

@@ -9,7 +9,6 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...tosa import dialect as tosa
-from ...tosa.dialect import constant_shape
 from ...tosa.dialect.types import element_of, shape_of
 from ..dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcSumOp, affine_map, dims
 from .body import Body
@@ -17,6 +16,7 @@ from .builder import Builder, CannotLower, constant_scalar
 from .corrections import accumulator_type, add_terms, corrected_bias, sum_over
 from .registry import lowers
 from .reshape import reshape
+from .windows import untrimmed
 
 Convolution: TypeAlias = tosa.Conv2DOp | tosa.Conv3DOp | tosa.DepthwiseConv2DOp
 
@@ -82,23 +82,7 @@ def padded_image(op: Convolution, b: Builder) -> tuple[SSAValue, int, int]:
     """The input padded with its zero point, and the zero points of input and weight (0 for floats)."""
     input_zp, weight_zp = constant_scalar(op.input_zp, "input_zp"), constant_scalar(op.weight_zp, "weight_zp")
     pad = op.plain("pad")
-    source = _untrimmed(op) if not any(pad) else op.input
-    return b.pad(source, [0, *pad[::2], 0], [0, *pad[1::2], 0], input_zp), input_zp, weight_zp
-
-
-def _untrimmed(op: Convolution) -> SSAValue:
-    """The source of a slice that only cuts off what an unpadded convolution would not read.
-
-    TOSA demands that strides divide the extents, so that importers trim images; linalg may read from a greater one.
-    """
-    slice = op.input.owner
-    if not isinstance(slice, tosa.SliceOp) or DYNAMIC_INDEX in shape_of(op.output)[1:-1]:
-        return op.input
-    start = constant_shape(slice.start)
-    source, sliced = shape_of(slice.input1), shape_of(slice.output)
-    if start is None or any(start) or (source[0], source[-1]) != (sliced[0], sliced[-1]):
-        return op.input
-    return slice.input1
+    return b.pad(untrimmed(op), [0, *pad[::2], 0], [0, *pad[1::2], 0], input_zp), input_zp, weight_zp
 
 
 def _static_window(op: Convolution) -> tuple[int, ...]:

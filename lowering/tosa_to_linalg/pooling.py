@@ -14,13 +14,14 @@ from .body import Body
 from .builder import Builder, CannotLower, Mapped, constant_scalar
 from .elementwise import saturate
 from .registry import lowers
+from .windows import untrimmed
 
 
 @lowers(tosa.MaxPool2DOp)
 def _max_pool(op: tosa.MaxPool2DOp, b: Builder) -> SSAValue:
     element = element_of(op.input)
     least = least_value(element)
-    source = op.input
+    source = untrimmed(op)
     if is_float(element) and op.plain("nan_mode") == "IGNORE":
         source = b.elementwise([source], shape_of(source), element, lambda b, x: b.maximum(x, b.like(least, x), True))
     return _pool(PoolingNhwcMaxOp, op, b, source, least, element)
@@ -35,7 +36,7 @@ def _avg_pool(op: tosa.AvgPool2DOp, b: Builder) -> SSAValue:
     shape, element = shape_of(op.output), element_of(op.output)
     input_zp, output_zp = constant_scalar(op.input_zp, "input_zp"), constant_scalar(op.output_zp, "output_zp")
     accumulator = i32 if isinstance(element, IntegerType) else op.acc_type
-    sums = _pool(PoolingNhwcSumOp, op, b, op.input, input_zp, accumulator)
+    sums = _pool(PoolingNhwcSumOp, op, b, untrimmed(op), input_zp, accumulator)
     counts = _window_counts(op)
     if is_float(element):
         divisors = _per_position(b, counts.astype(numpy_dtype(accumulator)))

@@ -39,14 +39,14 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import Func
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import Tensor
-from xdsl.dialects.test import TestOp
+from xdsl.dialects.test import TestOp as AnyOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser
 
 
 def value(type: Attribute) -> SSAValue:
     """Something of this type that no one computed."""
-    return TestOp(result_types=[type]).results[0]
+    return AnyOp(result_types=[type]).results[0]
 
 
 def values_of(*arrays: Array) -> list[SSAValue]:
@@ -425,4 +425,4 @@ def test_unknown_function_and_wrong_inputs_are_refused() -> None:
 
 def test_an_operation_without_meaning_is_named() -> None:
     with pytest.raises(NotImplementedError, match=r"test\.op"):
-        evaluate_op(TestOp(result_types=[i16]), [])
+        evaluate_op(AnyOp(result_types=[i16]), [])

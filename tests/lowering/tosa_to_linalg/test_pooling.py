@@ -10,7 +10,7 @@ from tosaic.lowering.tosa_to_linalg.pooling import reciprocal_scale
 from tosaic.tosa import dialect as tosa
 from xdsl.dialects.builtin import f32, i32
 
-from .equivalence import check_exact, check_sum, floats, integers, names, seeds, zero_point
+from .equivalence import check_exact, check_sum, floats, integers, names, seeds, shape, zero_point
 
 
 @st.composite
@@ -73,6 +73,13 @@ def test_without_padding_the_number_of_elements_is_a_scalar() -> None:
     (generic,) = (op for op in after.walk() if op.name == "linalg.generic")
     assert len(generic.operands) == 2
     assert "tensor.pad" not in names(after)
+
+
+def test_a_slice_that_only_trims_for_the_stride_is_not_needed() -> None:
+    operands = [integers(4, np.int8, 1, 8, 8, 3), shape(0, 0, 0, 0), shape(1, 7, 7, 3)]
+    window = {"kernel": [3, 3], "stride": [2, 2], "pad": [0] * 4}
+    after = check_exact(operands, lambda *values: tosa.MaxPool2DOp(tosa.SliceOp(*values), **window))
+    assert "tensor.extract_slice" not in names(after)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 49, 64, 196, 4097])

@@ -7,11 +7,12 @@ from tosaic.lowering.meaning import evaluate
 from tosaic.lowering.tosa_to_linalg.registry import LOWERINGS
 from tosaic.runtime.errors import UnsupportedError
 from tosaic.tosa import dialect as tosa
+from tosaic.tosa.interpreter import evaluate as evaluate_tosa
 from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import TensorType, f32
 from xdsl.dialects.tensor import DimOp
 
-from .equivalence import build, floats, lowered, names, shape
+from .equivalence import build, floats, integers, lowered, names, shape
 
 WITHOUT_LOWERING = {
     tosa.ConstOp,  # stays
@@ -75,6 +76,44 @@ def test_a_dynamic_batch_takes_its_extent_from_the_operand() -> None:
     assert any(isinstance(op, DimOp) for op in after.walk())
     x, y = floats(1, 3, 4), floats(2, 1, 4)
     np.testing.assert_array_equal(evaluate(after, "main", [x, y])[0], x + y)
+
+
+NETWORK = """
+func.func @main(%x: tensor<?x6x6x2xi8>) -> tensor<?x4xi32> {
+  %w = "tosa.const"() <{values = dense<3> : tensor<2x3x3x2xi8>}> : () -> tensor<2x3x3x2xi8>
+  %d = "tosa.const"() <{values = dense<-2> : tensor<3x3x2x2xi8>}> : () -> tensor<3x3x2x2xi8>
+  %bias = "tosa.const"() <{values = dense<5> : tensor<1xi32>}> : () -> tensor<1xi32>
+  %m = "tosa.const"() <{values = dense<1073741824> : tensor<1xi32>}> : () -> tensor<1xi32>
+  %s = "tosa.const"() <{values = dense<36> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %zp = "tosa.const"() <{values = dense<-4> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %zp0 = "tosa.const"() <{values = dense<0> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %zp32 = "tosa.const"() <{values = dense<0> : tensor<1xi32>}> : () -> tensor<1xi32>
+  %shape = "tosa.const_shape"() <{values = dense<[-1, 4]> : tensor<2xindex>}> : () -> !tosa.shape<2>
+  %conv = "tosa.conv2d"(%x, %w, %bias, %zp, %zp0) <{pad = array<i64: 1, 1, 1, 1>, stride = array<i64: 1, 1>,
+      dilation = array<i64: 1, 1>, acc_type = i32}>
+      : (tensor<?x6x6x2xi8>, tensor<2x3x3x2xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>) -> tensor<?x6x6x2xi32>
+  %byte = "tosa.rescale"(%conv, %m, %s, %zp32, %zp) <{scale32 = true, rounding_mode = #tosa.rounding_mode<SINGLE_ROUND>,
+      per_channel = false, input_unsigned = false, output_unsigned = false}>
+      : (tensor<?x6x6x2xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi8>) -> tensor<?x6x6x2xi8>
+  %pool = "tosa.max_pool2d"(%byte) <{kernel = array<i64: 2, 2>, stride = array<i64: 2, 2>,
+      pad = array<i64: 0, 0, 0, 0>}>
+      : (tensor<?x6x6x2xi8>) -> tensor<?x3x3x2xi8>
+  %depthwise = "tosa.depthwise_conv2d"(%pool, %d, %bias, %zp, %zp0) <{pad = array<i64: 0, 0, 0, 0>,
+      stride = array<i64: 1, 1>, dilation = array<i64: 1, 1>, acc_type = i32}>
+      : (tensor<?x3x3x2xi8>, tensor<3x3x2x2xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>) -> tensor<?x1x1x4xi32>
+  %y = "tosa.reshape"(%depthwise, %shape) : (tensor<?x1x1x4xi32>, !tosa.shape<2>) -> tensor<?x4xi32>
+  return %y : tensor<?x4xi32>
+}
+"""
+
+
+def test_a_network_of_dynamic_batch_runs_at_any_batch() -> None:
+    module = parse(NETWORK)
+    after = lowered(module)
+    for batch in (1, 3):
+        images = integers(batch, np.int8, batch, 6, 6, 2)
+        expected = evaluate_tosa(module, "main", [images])
+        np.testing.assert_array_equal(evaluate(after, "main", [images])[0], expected[0])
 
 
 def test_an_extent_that_nothing_tells_is_reported() -> None:
