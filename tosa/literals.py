@@ -1,7 +1,7 @@
 """Constant arrays as MLIR text: decimal and hexadecimal `dense` literals, and the bytes of `dense_resource` blobs.
 
-MLIR stores elements little-endian at their width rounded up to bytes; i1 is a bit in a hexadecimal `dense` literal and
-a byte in a blob.
+MLIR stores elements little-endian at their width rounded up to bytes. An i1 is a byte in a blob; in a hexadecimal
+`dense` literal it is a bit for some versions and a byte for others, so we read both and write decimals.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _bits(element: Attribute) -> int | None:
 
 def has_blob_form(element: Attribute) -> bool:
     """Whether MLIR can hold this element type in a resource blob byte for byte as numpy does."""
-    return not isinstance(element, IndexType) and _bits(element) in (None, 8, 16, 32, 64)
+    return not isinstance(element, IndexType) and _bits(element) in (None, 1, 8, 16, 32, 64)
 
 
 def blob_bytes(array: Array) -> bytes:
@@ -47,7 +47,7 @@ def array_from_blob(blob: memoryview | bytes, type: TensorType) -> Array:
         raise ValueError("blob lacks its alignment prefix")
     element, shape = type.get_element_type(), static_shape(type)
     dtype = numpy_dtype(element)
-    if not has_blob_form(element) and _bits(element) != 1:
+    if not has_blob_form(element):
         raise ValueError(f"a blob cannot hold {element}")
     return _frombuffer(memoryview(blob)[4:], dtype, shape)
 
@@ -64,6 +64,8 @@ def _frombuffer(buffer: memoryview, dtype: np.dtype[Any], shape: Sequence[int]) 
         return np.broadcast_to(np.frombuffer(buffer, dtype).reshape(()), shape).copy()
     if len(buffer) != count * dtype.itemsize:
         raise ValueError(f"{len(buffer)} bytes of elements, expected {count * dtype.itemsize}")
+    if dtype == np.bool_:  # any other byte than 0 is true
+        return np.not_equal(np.frombuffer(buffer, np.uint8), 0).reshape(shape)
     return np.frombuffer(buffer, dtype).reshape(shape)
 
 
@@ -75,8 +77,10 @@ def array_from_hex(data: bytes, type: TensorType) -> Array:
     if bits == 1:
         if len(data) == 1 and data in (b"\x00", b"\xff"):
             return np.full(shape, data == b"\xff")
+        if len(data) == count:
+            return _frombuffer(memoryview(data), dtype, shape)
         if len(data) != (count + 7) // 8:
-            raise ValueError(f"{len(data)} bytes of elements, expected {(count + 7) // 8}")
+            raise ValueError(f"{len(data)} bytes of elements, expected {count} or {(count + 7) // 8}")
         flat = np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
         return flat.astype(np.bool_).reshape(shape)
     stored = dtype.itemsize if bits is None else (bits + 7) // 8
@@ -96,10 +100,8 @@ def dense_literal(array: Array, type: TensorType) -> str:
     if flat.size > 1 and (flat.view(f"V{flat.itemsize}") == flat[:1].view(f"V{flat.itemsize}")).all():
         return _scalar(flat[0])
     element = type.get_element_type()
-    if array.size > _DECIMAL_ELEMENTS and has_blob_form(element):
+    if array.size > _DECIMAL_ELEMENTS and has_blob_form(element) and _bits(element) != 1:
         return f'"0x{flat.tobytes().hex().upper()}"'
-    if array.size > _DECIMAL_ELEMENTS and _bits(element) == 1:
-        return f'"0x{np.packbits(flat, bitorder="little").tobytes().hex().upper()}"'
     return _nested(array)
 
 
