@@ -20,7 +20,7 @@ from . import pipeline
 from .codegen import build_image
 from .cost import arithmetic_dtype, describe, flops, traffic
 from .dialects.dispatch import RegionOp
-from .ir import byte_size, functions, input_name, output_name, regions
+from .ir import byte_size, functions, input_name, is_unsigned, output_name, regions
 from .kernels import Kernels
 from .plan_memory import ARENA_BYTES
 from .target import Target, resolve_target
@@ -88,8 +88,14 @@ def _signature(function: func.FuncOp, kernels: Kernels) -> Signature:
     types = function.function_type
     return Signature(
         function.sym_name.data,
-        tuple(_info(input_name(function, index), type) for index, type in enumerate(types.inputs)),
-        tuple(_info(output_name(function, index), type) for index, type in enumerate(types.outputs)),
+        tuple(
+            _info(input_name(function, index), type, is_unsigned(function.arg_attrs, index))
+            for index, type in enumerate(types.inputs)
+        ),
+        tuple(
+            _info(output_name(function, index), type, is_unsigned(function.res_attrs, index))
+            for index, type in enumerate(types.outputs)
+        ),
         steps,
         cast(IntegerAttr, function.attributes[ARENA_BYTES]).value.data,
         scratch_bytes,
@@ -108,9 +114,10 @@ def _step(region: RegionOp, kernels: Kernels) -> Step:
     return Step(name, buffers, region.device.data, *work, describe(region), arithmetic_dtype(region))
 
 
-def _info(name: str, type: Attribute) -> TensorInfo:
+def _info(name: str, type: Attribute, unsigned: bool) -> TensorInfo:
     tensor = cast("TensorType[Attribute]", type)
-    return TensorInfo(name, numpy_dtype(tensor.get_element_type()).name, tensor.get_shape())
+    dtype = numpy_dtype(tensor.get_element_type()).name
+    return TensorInfo(name, f"u{dtype}" if unsigned else dtype, tensor.get_shape())
 
 
 def _common(plans: Sequence[tuple[Signature, ...]]) -> tuple[Signature, ...]:

@@ -52,6 +52,15 @@ def output_name(function: func.FuncOp, position: int) -> str:
     return _name(function.res_attrs, position) or f"output{position}"
 
 
+UNSIGNED = "ml_program.unsigned"
+"""Marks an argument or result whose signless integers users know as unsigned ones: TOSA has no types for these."""
+
+
+def is_unsigned(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> bool:
+    """Whether an argument or result, told by the attributes of all of them, is marked so."""
+    return attributes is not None and UNSIGNED in attributes.data[position].data
+
+
 def _name(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> str | None:
     name = attributes.data[position].data.get(NAME) if attributes is not None else None
     return name.data if isinstance(name, StringAttr) else None
