@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import shape_of
@@ -26,6 +27,13 @@ class MultiplyAdd(Lanewise):
     filter_element: str
     kernel_width: int
     channels: int
+
+    @property
+    def operand(self) -> Value:
+        return self.filter
+
+    def reading(self, operand: Value) -> Self:
+        return replace(self, filter=operand)
 
     def taps(
         self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None

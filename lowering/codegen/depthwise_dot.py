@@ -10,7 +10,8 @@ sums start from -128 * sum(filter).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ..target import Target
 from .arithmetic import i64
@@ -57,6 +58,13 @@ class DotRows:
         """Bytes of `buffer`."""
         groups = -(-window.kernel[0] // _ROWS)
         return (groups * window.kernel[1] + 1) * _ROWS * tile.channels
+
+    @property
+    def operand(self) -> Value:
+        return self.buffer
+
+    def reading(self, operand: Value) -> Self:
+        return replace(self, buffer=operand)
 
     @property
     def _bytes(self) -> str:

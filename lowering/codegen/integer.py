@@ -36,14 +36,15 @@ def _scale_wide(f: Function, value: Value, multiplier: Value, shift: Value, *, d
     one = f.const(value.type, 1)
     product = f.op("mul", value, multiplier)
     rounding = f.shl(one, f.sub(shift, one))
-    if double_round:
-        twice = f.icmp("ugt", shift, f.const(shift.type, 31))
-        extra = f.select(twice, f.const(value.type, 1 << 30), f.zero(value.type))
-        # The sign of the product is that of the value, as multipliers are not negative; where one is 0, both roundings
-        # come to 0. What depends on multiplier and shift only is the same for a whole column.
-        negative = f.icmp("slt", product, f.zero(product.type))
-        rounding = f.select(negative, f.sub(rounding, extra), f.add(rounding, extra))
-    return f.ashr(f.add(product, rounding), shift)
+    if not double_round:
+        return f.ashr(f.add(product, rounding), shift)
+    twice = f.icmp("ugt", shift, f.const(shift.type, 31))
+    extra = f.select(twice, f.const(value.type, 1 << 30), f.zero(value.type))
+    # The sign of the product is that of the value, as multipliers are not negative; where one is 0, both roundings
+    # come to 0. What depends on multiplier and shift only is the same for a whole column.
+    negative = f.icmp("slt", product, f.zero(product.type))
+    rounded = f.add(product, f.add(rounding, extra))
+    return f.ashr(f.select(negative, f.sub(rounded, f.add(extra, extra)), rounded), shift)
 
 
 def divide(f: Function, a: Value, b: Value, *, signed: bool) -> Value:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
+from typing import Self
 
 from ..target import Target
 from .emit import Function
@@ -34,6 +35,14 @@ class Lanewise(ABC):
     def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
         """Nothing depends on the block alone."""
         return
+
+    @property
+    def operand(self) -> Value | None:
+        return None
+
+    def reading(self, operand: Value) -> Self:
+        """Nothing but the image is read."""
+        return self
 
     def start(self, f: Function) -> list[Value]:
         return [f.splat(self.initial, self.tile.lanes)] * self.tile.vectors

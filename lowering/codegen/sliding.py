@@ -8,6 +8,7 @@ the address of a vector of padding instead of the image's where a tap is outside
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +43,18 @@ class Combine(Protocol):
         """Whether `prepare` has to be called when the block of channels changes."""
         ...
 
-    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None: ...
+    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
+        """Fills the memory at `operand` for a block of channels."""
+        ...
+
+    @property
+    def operand(self) -> Value | None:
+        """The address of what `start` and `taps` read, if they read anything."""
+        ...
+
+    def reading(self, operand: Value) -> Combine:
+        """The same with another operand."""
+        ...
 
     def start(self, f: Function) -> list[Value]:
         """The accumulators of a block before any tap."""
@@ -136,6 +148,8 @@ class Sliding:
         blocks = -(-self._channels // self.tile.channels)
         begin, end = self.context.share(self.image.shape[0] * height * blocks)
         sums = f.alloca(self._pixels * self._row_bytes)
+        for checked in (False, True) if self._is_inside(i64(0), i64(0)) is not None else (False,):
+            f.attach(self._tile_function(checked=checked))
         with f.loop(begin, end, carried=[i64(-1)]) as unit:
             if self.combine.prepares:
                 # Blocks are the outer loop, so that what is prepared serves many rows.
@@ -145,11 +159,10 @@ class Sliding:
                 row, block = f.udiv(unit.index, i64(blocks)), f.urem(unit.index, i64(blocks))
                 image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
             channel = f.mul(block, i64(self.tile.channels))
-            mask = self._mask(channel, self.tile.channels)
             if self.combine.prepares:
                 with f.if_(f.icmp("ne", block, unit.values[0])):
-                    self.combine.prepare(f, channel, mask)
-            self._output_row(image, oh, channel, mask, sums)
+                    self.combine.prepare(f, channel, self._mask(f, channel, self.tile.channels))
+            self._output_row(image, oh, channel, sums)
             unit.yield_(block)
 
     @property
@@ -164,15 +177,14 @@ class Sliding:
     def _row_bytes(self) -> int:
         return self.tile.vectors * self.tile.vector_bytes
 
-    def _mask(self, channel: Value, width: int) -> Value | None:
+    def _mask(self, f: Function, channel: Value, width: int) -> Value | None:
         """Which of `width` channels from `channel` on there are, None if always all."""
         if self._channels % width == 0:
             return None
-        f = self.context.f
         left = f.sub(i64(self._channels), channel)
         return f.tail_mask(f.min(left, i64(width)), width)
 
-    def _output_row(self, image: Value, oh: Value, channel: Value, mask: Value | None, sums: Value) -> None:
+    def _output_row(self, image: Value, oh: Value, channel: Value, sums: Value) -> None:
         f, window, pixels = self.context.f, self.window, self._pixels
         width = window.output[1]
         top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
@@ -183,13 +195,16 @@ class Sliding:
                 skip = f.sub(tile.index, ow)
             left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
             inside = self._is_inside(top, left)
+            plane = f.gep(self.image.pointer, f.mul(image, i64(math.prod(window.image) * self.image.pixel_bytes)))
+            operand = [self.combine.operand] if self.combine.operand else []
+            arguments = [plane, top, left, channel, sums, *operand]
             if inside is None:
-                self._tile(image, top, left, channel, mask, sums, checked=False)
+                f.call("void", self._tile_name(checked=False), arguments)
             else:
                 with f.if_(inside):
-                    self._tile(image, top, left, channel, mask, sums, checked=False)
+                    f.call("void", self._tile_name(checked=False), arguments)
                 with f.if_(f.xor(inside, f.const("i1", True))):
-                    self._tile(image, top, left, channel, mask, sums, checked=True)
+                    f.call("void", self._tile_name(checked=True), arguments)
             self._finish(image, oh, ow, skip, channel, sums)
 
     def _is_inside(self, top: Value, left: Value) -> Value | None:
@@ -206,32 +221,43 @@ class Sliding:
             return f.and_(*conditions)
         return conditions[0] if conditions else None
 
-    def _tile(
-        self, image: Value, top: Value, left: Value, channel: Value, mask: Value | None, sums: Value, *, checked: bool
-    ) -> None:
-        """Accumulates a tile over its windows and leaves it at `sums`, [pixels, vectors * lanes]."""
-        f, window = self.context.f, self.window
-        height, width = window.image
+    def _tile_name(self, *, checked: bool) -> str:
+        return f"{self.context.f.name}.{'edge' if checked else 'tile'}"
+
+    def _tile_function(self, *, checked: bool) -> Function:
+        """name(plane, top, left, channel, sums): accumulates a tile over its windows, [pixels, vectors * lanes].
+
+        Of its own, so that the constants of the epilogue are not kept in registers across it.
+        """
+        parameters = [("ptr noalias readonly", "plane"), ("i64", "top"), ("i64", "left"), ("i64", "channel")]
+        parameters.append(("ptr noalias", "sums"))
+        if self.combine.operand:
+            parameters.append(("ptr noalias readonly", "operand"))
+        f = Function(self._tile_name(checked=checked), parameters, attributes="noinline")
+        plane, top, left, channel, sums, *operand = f.arguments
+        combine = self.combine.reading(operand[0]) if operand else self.combine
+        window = self.window
+        mask = self._mask(f, channel, self.tile.channels)
         columns = window.kernel[1] if window.kernel[1] <= MOST_TAPS else 1
         own_channel = f.udiv(channel, i64(self.multiplier))
-        plane = f.gep(self.image.pointer, f.mul(image, i64(height * width * self.image.pixel_bytes)))
         plane = f.gep(plane, f.mul(own_channel, i64(self.image.element_bytes)))
-        with f.loop(0, window.kernel[0], self.combine.rows, carried=self.combine.start(f) * self._pixels) as kh:
+        with f.loop(0, window.kernel[0], combine.rows, carried=combine.start(f) * self._pixels) as kh:
             with f.loop(0, window.kernel[1], columns, carried=kh.values) as kw:
                 x = f.add(left, f.mul(kw.index, i64(window.dilations[1])))
-                rows = self._rows(plane, top, x, kh.index, checked=checked)
-                taps = self.combine.taps(f, kh.index, kw.index, columns, channel, mask)
-                kw.yield_(*self._columns(rows, x, taps, mask, kw.values, checked=checked))
+                rows = self._rows(f, plane, top, x, kh.index, checked=checked)
+                taps = combine.taps(f, kh.index, kw.index, columns, channel, mask)
+                kw.yield_(*self._columns(f, combine, rows, x, taps, mask, kw.values, checked=checked))
             kh.yield_(*kw.results)
         for slot, value in enumerate(kh.results):
             f.store(value, f.gep(sums, slot * self.tile.vector_bytes), min(self.tile.vector_bytes, 64))
+        return f
 
     def _rows(
-        self, plane: Value, top: Value, x: Value, kh: Value, *, checked: bool
+        self, f: Function, plane: Value, top: Value, x: Value, kh: Value, *, checked: bool
     ) -> list[tuple[Value, Value | None] | None]:
         """For each row taken together the address at column x and, if it needs asking, whether it is there at all;
         None for a row beyond the window."""
-        f, window = self.context.f, self.window
+        window = self.window
         found: list[tuple[Value, Value | None] | None] = []
         for row in range(self.combine.rows):
             tap = f.add(kh, i64(row))
@@ -251,6 +277,8 @@ class Sliding:
 
     def _columns(
         self,
+        f: Function,
+        combine: Combine,
         rows: Sequence[tuple[Value, Value | None] | None],
         x: Value,
         taps: Sequence[Sequence[Value | None]],
@@ -260,22 +288,21 @@ class Sliding:
         checked: bool,
     ) -> list[Value]:
         """One row (or `combine.rows` together) of taps for all pixels of a tile."""
-        f, (_, stride), (_, dilation) = self.context.f, self.window.strides, self.window.dilations
+        stride, dilation = self.window.strides[1], self.window.dilations[1]
         vectors, updated = self.tile.vectors, list(values)
         for offset in sorted({p * stride + k * dilation for p in range(self._pixels) for k in range(len(taps))}):
             in_row = f.icmp("ult", f.add(x, i64(offset)), i64(self.window.image[1])) if checked else None
-            addresses = [self._address(row, offset, in_row) for row in rows]
-            column = self.combine.column(f, addresses, mask)
+            addresses = [self._address(f, row, offset, in_row) for row in rows]
+            column = combine.column(f, addresses, mask)
             for p in range(self._pixels):
                 k, rest = divmod(offset - p * stride, dilation)
                 if rest == 0 and 0 <= k < len(taps):
                     for v in range(vectors):
                         slot = p * vectors + v
-                        updated[slot] = self.combine.step(f, updated[slot], column[v], taps[k][v])
+                        updated[slot] = combine.step(f, updated[slot], column[v], taps[k][v])
         return updated
 
-    def _address(self, row: tuple[Value, Value | None] | None, offset: int, in_row: Value | None) -> Value:
-        f = self.context.f
+    def _address(self, f: Function, row: tuple[Value, Value | None] | None, offset: int, in_row: Value | None) -> Value:
         if row is None:
             return self._padding
         start, there = row
@@ -299,7 +326,7 @@ class Sliding:
             vectors = f.min(vectors, f.udiv(f.add(left, i64(tile.lanes - 1)), i64(tile.lanes)))
         with f.loop(0, vectors) as vector:
             first = f.add(channel, f.mul(vector.index, i64(tile.lanes)))
-            mask = self._mask(first, tile.lanes)
+            mask = self._mask(f, first, tile.lanes)
             at_vector = f.gep(sums, f.mul(vector.index, i64(tile.vector_bytes)))
             with f.loop(skip, self._pixels) as pixel:
                 value = f.load(tile.type, f.gep(at_vector, f.mul(pixel.index, i64(self._row_bytes))))
