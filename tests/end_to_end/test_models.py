@@ -13,8 +13,10 @@ import tosaic.lowering
 import tosaic.runtime
 import tosaic.tosa
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from xdsl.dialects.func import FuncOp
 
 from benchmarks.inputs import example_inputs
+from tests.importers.test_quantized_models import ABORTING_SOFTMAX, with_all_results
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXEL_RANGE = {"efficientnet_b0": (0, 255), "mobilenet_v3_small": (0, 255)}
@@ -66,28 +68,46 @@ def check_bit_for_bit(model: Path, threads: int) -> None:
         np.testing.assert_array_equal(actual, reference)
 
 
-def check_as_exact_as_litert(model: Path, threads: int) -> None:
-    """The bound is LiteRT's own error, with or without XNNPACK, whichever is larger; 1e-6 is a few ulp of f32."""
-    inputs = inputs_of(model)
+def check_as_exact_as_litert(model: Path, threads: int, samples: int = 3) -> None:
+    """Our error, as a mean over `samples` inputs, is no larger than LiteRT's, with XNNPACK or with reference kernels.
+
+    One input alone would compare luck: the errors of all engines are a few roundings, and vary by a factor of three.
+    """
     module = tosaic.importers.import_model(model)
-    exact = tosaic.tosa.evaluate(module, "main", inputs, float64=True)
-    resolvers = (OpResolverType.AUTO, OpResolverType.BUILTIN_REF)
-    peers = [run_litert(model, inputs, resolver) for resolver in resolvers]
-    for index, actual in enumerate(run_tosaic(model, inputs, threads)):
-        bound = max(relative_error(peer[index], exact[index]) for peer in peers)
-        assert relative_error(actual, exact[index]) <= max(bound, 1e-6)
+    (function,) = (op.sym_name.data for op in module.ops if isinstance(op, FuncOp))
+    ours: list[list[float]] = []
+    peers: dict[OpResolverType, list[list[float]]] = {OpResolverType.AUTO: [], OpResolverType.BUILTIN_REF: []}
+    artifact = tosaic.lowering.compile(module.clone(), devices=[f"cpu:{threads}"])
+    with tosaic.runtime.load(artifact) as program:
+        for seed in range(samples):
+            inputs = inputs_of(model, seed)
+            exact = tosaic.tosa.evaluate(module, function, inputs, float64=True)
+            ours.append([relative_error(*pair) for pair in zip(program.run(inputs), exact, strict=True)])
+            for resolver, errors in peers.items():
+                results = run_litert(model, inputs, resolver)
+                errors.append([relative_error(*pair) for pair in zip(results, exact, strict=True)])
+    bound = np.maximum(*(np.mean(errors, axis=0) for errors in peers.values()))
+    assert (np.mean(ours, axis=0) <= bound).all(), f"{model.name}: {np.mean(ours, axis=0)}, LiteRT {bound}"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kind", ["f32", "int8"])
 def test_digits_that_ship(kind: str, threads: int) -> None:
     model = ROOT / "models" / "digits" / f"digits_{kind}.tflite"
-    (check_bit_for_bit if kind == "int8" else check_as_exact_as_litert)(model, threads)
+    if kind == "int8":
+        check_bit_for_bit(model, threads)
+    else:
+        check_as_exact_as_litert(model, threads, samples=20)
 
 
 @pytest.mark.parametrize("name", [*ZOO_FAST_INT8, *(pytest.param(n, marks=pytest.mark.slow) for n in ZOO_SLOW_INT8)])
-def test_int8_zoo_is_bit_for_bit_the_reference(name: str, zoo_model: Callable[[str], Path]) -> None:
-    check_bit_for_bit(zoo_model(name), threads=2)
+def test_int8_zoo_is_bit_for_bit_the_reference(name: str, zoo_model: Callable[[str], Path], tmp_path: Path) -> None:
+    model = zoo_model(name)
+    if name.removesuffix("_int8") in ABORTING_SOFTMAX:
+        shortened = tmp_path / model.name
+        shortened.write_bytes(with_all_results(model, leave_out_last=True))
+        model = shortened
+    check_bit_for_bit(model, threads=2)
 
 
 @pytest.mark.parametrize("name", [*ZOO_FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in ZOO_SLOW)])
@@ -106,4 +126,4 @@ def test_real_models(shared_models: Path) -> None:
     first = [entry["file"] for entry in manifest if entry["first"]]
     assert first
     for file in first:
-        check_as_exact_as_litert(shared_models / file, threads=2)
+        check_as_exact_as_litert(shared_models / file, threads=2, samples=10)  # some outputs have one element
