@@ -15,11 +15,11 @@ from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
-from xdsl.ir import Block, Operation, OpResult
+from xdsl.ir import Block, Operation, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
-from ..ir import collapse, constant_array, erase, expand, shape_of, tensor_type, view_source
+from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
 from .sink_views import share_views, sink_views
 
@@ -63,17 +63,38 @@ def _name_unit_loops(op: GenericOp) -> None:
 
 
 def _read_narrow_weights(op: Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp) -> None:
-    weights = op.inputs[1]
-    producer = weights.op if isinstance(weights, OpResult) else None
-    if not isinstance(producer, GenericOp) or not is_elementwise(producer) or identity_operands(producer) != [0]:
+    stored = _stored(op.inputs[1])
+    if stored is None:
         return
+    views: list[CollapseShapeOp | ExpandShapeOp] = []
+    value = op.inputs[1]
+    while isinstance(value, OpResult) and isinstance(value.op, CollapseShapeOp | ExpandShapeOp):
+        views.append(value.op)
+        value = value.op.src
+    block = op.parent
+    assert block is not None
+    for view in reversed(views):
+        groups = reassociation_of(view)
+        expands = isinstance(view, ExpandShapeOp)
+        narrow = expand(stored, groups, shape_of(view.result)) if expands else collapse(stored, groups)
+        block.insert_op_before(narrow, op)
+        stored = narrow.result
+    op.operands[1] = stored
+
+
+def _stored(weights: SSAValue) -> SSAValue | None:
+    """The constant that `weights` is the converted form of, seen through views."""
+    converted = view_source(weights)
+    producer = converted.op if isinstance(converted, OpResult) else None
+    if not isinstance(producer, GenericOp) or not is_elementwise(producer) or identity_operands(producer) != [0]:
+        return None
     body = producer.body.block
     conversion = body.first_op
     if not isinstance(conversion, _CONVERSIONS) or conversion.next_op is not body.last_op:
-        return
+        return None
     stored = producer.inputs[0]
-    if conversion.operands[0] is body.args[0] and constant_array(view_source(stored)) is not None:
-        op.operands[1] = stored
+    constant = constant_array(view_source(stored)) is not None
+    return stored if conversion.operands[0] is body.args[0] and constant else None
 
 
 def _sink_to_first_user(op: Operation) -> None:
