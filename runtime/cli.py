@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .command_line import run
 from .errors import ArgumentError
+from .progress import Phases, status, track
 
 if TYPE_CHECKING:
     from .api import Array, Function, Program
@@ -100,6 +99,8 @@ def deploy(
     """
     if output is not None and not input:
         raise ArgumentError("--output needs --input: say what to run on")
+    if stop_after is not None and (module or input or profile):
+        raise ArgumentError("--stop-after prints IR: there will be no program to write or run")
     pixels = _parse_range(image_range)
 
     from .artifact import Artifact
@@ -121,7 +122,8 @@ def deploy(
         if stop_after is not None:
             _print_phase(source, options, stop_after, dump_ir)
             return
-        artifact = _compile(source, options, dump_ir, use_cache=not no_cache)
+        tells_plan = not (module or input or profile)
+        artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
     if devices is not None or threads is not None:
         spec = DeviceSpec(spec.kind, spec.threads if threads is None else threads)
         artifact = dataclasses.replace(artifact, metadata={**artifact.metadata, "devices": str(spec)})
@@ -132,7 +134,7 @@ def deploy(
         _execute(artifact, signature, input or (), output, pixels, profile)
 
 
-def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: bool) -> Artifact:
+def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool) -> Artifact:
     """The compiled program, from the cache where allowed; an IR dump asks for compiling."""
     from .cache import Cache
     from .compilation import compile_source, find_compiled
@@ -141,27 +143,8 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
     cache = Cache() if use_cache and not dumps else None
     if cache and (artifact := find_compiled(source, options, cache)):
         return artifact
-    with _Phases(source.name, dumps) as phases:
+    with Phases(source.name, show_times or dumps) as phases:
         return compile_source(source, options, cache, dump_ir, phases.report)
-
-
-class _Phases:
-    """Tells who waits at a terminal what the compiler does, and with `show_times` how long each phase took."""
-
-    def __init__(self, name: str, show_times: bool) -> None:
-        self._status = _status(f"compiling {name}")
-        self._show_times = show_times
-
-    def report(self, phase: str, seconds: float) -> None:
-        if self._show_times:
-            print(f"{seconds * 1e3:8.1f} ms  {phase}", file=sys.stderr)
-
-    def __enter__(self) -> _Phases:
-        self._status.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._status.__exit__(*raised)
 
 
 def _execute(
@@ -199,7 +182,8 @@ def _run(function: Function, samples: Samples, output: Path | None) -> None:
     from .results import Results, summarise
 
     results = Results(len(samples), samples.is_batch)
-    for index, (label, inputs) in enumerate(zip(samples.labels, _track(samples, "running"), strict=True)):
+    items = samples if output is None else track(samples, "running")
+    for index, (label, inputs) in enumerate(zip(samples.labels, items, strict=True)):
         outputs = function.run(inputs)
         results.add(index, outputs)
         if output is None:
@@ -219,7 +203,7 @@ def _print_benchmark(program: Program, function: Function, inputs: Sequence[Arra
     from .measure import benchmark
     from .report import describe_timing
 
-    with _status("measuring"):
+    with status("measuring"):
         timing = benchmark(function.executor, inputs)
     print(describe_timing(function, timing, program.executable.threads))
 
@@ -230,7 +214,7 @@ def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Ar
     from .report import describe_profile, save_trace
 
     ordered = function.executor.order_inputs(inputs) if isinstance(inputs, Mapping) else inputs
-    with _status("profiling"):
+    with status("profiling"):
         measured = profile(function.executor, ordered)
     save_trace(measured, trace)
     print(describe_profile(measured, measure_peaks()))
@@ -239,7 +223,7 @@ def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Ar
 def _print_phase(source: Source, options: Options, phase: str, dump_ir: Path | None) -> None:
     from .compilation import ir_after
 
-    with _Phases(source.name, show_times=dump_ir is not None) as phases:
+    with Phases(source.name, show_times=True) as phases:
         text = ir_after(source, options, phase, dump_ir, phases.report)
     print(text)
 
@@ -259,25 +243,6 @@ def _parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     from ..importers.cli import parse_shape
 
     return dict(map(parse_shape, texts))
-
-
-def _status(message: str) -> AbstractContextManager[object]:
-    """A spinner for people who wait at a terminal; nothing otherwise, not even rich's import."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(message)
-
-
-def _track(samples: Samples, message: str) -> Iterable[dict[str, Array]]:
-    """`samples` with a progress bar, where someone watches and there is more than one."""
-    if not sys.stderr.isatty() or len(samples) == 1:
-        return samples
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(samples, message, total=len(samples), console=Console(stderr=True), transient=True)
 
 
 def main() -> None:

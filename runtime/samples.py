@@ -85,6 +85,8 @@ class Samples:
             raise ArgumentError(f"the inputs differ in their number of samples: {counts}")
         self.is_batch = bool(batches)
         self.labels = next(iter(batches.values()), [""])
+        if not self.labels:
+            raise ArgumentError("there is no sample among the inputs: an array has none along its first axis")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -132,13 +132,20 @@ def test_the_ir_after_a_phase(deploy: Deploy) -> None:
     )
 
 
+def test_the_plan_of_a_model_and_how_long_compiling_took(deploy: Deploy) -> None:
+    fresh = deploy(MODEL)
+    assert fresh.code == 0 and "conv_2d 3x3/2 1x16x16x16 f32, weights " in fresh.out and "median " in fresh.out
+    assert fresh.err.splitlines()[-1].endswith(" ms  in total")
+    assert deploy(MODEL).err == "", "nothing was compiled"
+
+
 def test_the_ir_after_every_phase(deploy: Deploy, tmp_path: Path) -> None:
     outcome = deploy(MODEL, "--dump-ir", tmp_path / "ir", "-o", tmp_path / "digits.module")
     assert outcome.code == 0
     files = sorted(path.name for path in (tmp_path / "ir").iterdir())
     assert files[0] == "01-tosa-to-linalg.mlir" and files[-1].endswith("-plan-memory.mlir")
-    phases = [line.split()[-1] for line in outcome.err.splitlines()]
-    assert phases[0] == "import" and phases[1] == "tosa-to-linalg" and phases[-1] == "codegen"
+    phases = [line.split("ms  ")[-1] for line in outcome.err.splitlines()]
+    assert phases[:2] == ["import", "tosa-to-linalg"] and phases[-2:] == ["codegen", "in total"]
     assert not (tmp_path / "cache").exists(), "a dump is asked for to see compiling happen"
 
 
@@ -148,6 +155,11 @@ def test_the_ir_after_every_phase(deploy: Deploy, tmp_path: Path) -> None:
         (["--target", "x86-64-v9"], 2, "deploy: unknown target 'x86-64-v9'; known targets: host, x86-64-v2,"),
         (["--shape", "image"], 2, "deploy: --shape 'image' is not of the form"),
         (["--shape", "picture=1x32x32x1"], 2, "deploy: "),
+        (
+            ["--stop-after", "const-eval", "-o", "x.module"],
+            2,
+            "deploy: --stop-after prints IR: there will be no",
+        ),
         (["--precision", "int3"], 2, "deploy: unknown precision 'int3'; known ones: bf16"),
     ],
 )

@@ -51,6 +51,12 @@ def test_leading_axes_are_samples(
     np.testing.assert_array_equal(np.stack(values).ravel(), array.ravel())
 
 
+def test_a_batch_of_nothing_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 1, 4), np.float32))
+    with pytest.raises(ArgumentError, match="there is no sample among the inputs"):
+        read(tmp_path / "x.npy", inputs=[TensorInfo("x", "float32", (1, 4))])
+
+
 def test_an_array_that_does_not_fit_is_left_for_the_program_to_refuse(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((3, 5), np.float32))
     (sample,) = read(tmp_path / "x.npy", inputs=[TensorInfo("x", "float32", (1, 4))])
