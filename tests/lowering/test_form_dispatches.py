@@ -1,0 +1,147 @@
+"""Which operations share a dispatch, case by case."""
+
+from __future__ import annotations
+
+import numpy as np
+from tosaic.lowering import pipeline
+from tosaic.lowering.dialects.dispatch import RegionOp
+from tosaic.lowering.ir import functions, regions, tensor_type
+from tosaic.lowering.target import resolve_target
+from tosaic.runtime.device import DeviceSpec
+from tosaic.tosa import dialect as tosa
+from xdsl.dialects.builtin import ModuleOp, f16, f32
+from xdsl.ir import SSAValue
+
+from .programs import Program
+
+RNG = np.random.default_rng(0)
+SCALARS = ("arith.constant", "tensor.empty", "linalg.fill", "dispatch.yield")
+
+
+def dispatches(module: ModuleOp) -> list[RegionOp]:
+    options = pipeline.Options((DeviceSpec("cpu"),), {"cpu": resolve_target("x86-64-v3")})
+    pipeline.run(module, options, stop_after="form-dispatches")
+    (function,) = functions(module)
+    return regions(function)
+
+
+def work(region: RegionOp) -> list[str]:
+    """The names of the operations of a region that do something."""
+    return [op.name for op in region.body.block.ops if op.name not in SCALARS]
+
+
+def body(region: RegionOp) -> list[str]:
+    """The names of the scalar operations of the region's last generic."""
+    generic = [op for op in region.body.block.ops if op.name == "linalg.generic"][-1]
+    return [op.name for op in generic.regions[0].block.ops]
+
+
+def test_a_value_with_several_users_becomes_one_more_result() -> None:
+    program = Program(np.float32, (1, 4, 4, 8))
+    first = program.narrow(program.conv2d(RNG, program.inputs[0], 8, 3))
+    second = program.add(tosa.ClampOp(first, 0.0, 1.0))
+    third = program.conv2d(RNG, first, 8, 3)
+    (head, tail) = dispatches(program.finish(second, third))
+    assert len(head.outputs) == 2
+    assert work(head) == ["tensor.pad", "linalg.conv_2d_nhwc_fhwc", "linalg.generic"]
+    assert len(tail.outputs) == 1
+
+
+def test_a_depthwise_convolution_is_collapsed_inside() -> None:
+    program = Program(np.float32, (1, 4, 4, 8))
+    (region,) = dispatches(program.finish(program.narrow(program.depthwise(RNG, program.inputs[0], 2))))
+    assert work(region) == [
+        "tensor.pad",
+        "linalg.depthwise_conv_2d_nhwc_hwcm",
+        "tensor.collapse_shape",
+        "linalg.generic",
+    ]
+
+
+def test_a_pad_goes_into_every_convolution_that_reads_it() -> None:
+    program = Program(np.float32, (1, 4, 4, 8))
+    padded = program.add(tosa.PadOp(program.inputs[0], program.shape(0, 0, 1, 1, 1, 1, 0, 0), program.scalar(3)))
+    results = [_unpadded(program, padded) for _ in range(2)]
+    assert [work(region)[0] for region in dispatches(program.finish(*results))] == ["tensor.pad", "tensor.pad"]
+
+
+def test_a_pad_of_the_channels_is_a_dispatch_of_its_own() -> None:
+    program = Program(np.float32, (1, 4, 4, 8))
+    padded = program.add(tosa.PadOp(program.inputs[0], program.shape(0, 0, 0, 0, 0, 0, 0, 3), program.scalar(3)))
+    pad, convolution = dispatches(program.finish(_unpadded(program, padded)))
+    assert work(pad) == ["tensor.pad"]
+    assert work(convolution)[0] == "linalg.conv_2d_nhwc_fhwc"
+
+
+def _unpadded(program: Program, value: SSAValue) -> SSAValue:
+    channels = tensor_type(value).get_shape()[3]
+    return program.add(
+        tosa.Conv2DOp(
+            value,
+            program.weights(RNG, 4, 3, 3, channels),
+            program.constant(np.zeros(4, np.float32)),
+            program.scalar(0),
+            program.scalar(0),
+            pad=[0, 0, 0, 0],
+            stride=[1, 1],
+            dilation=[1, 1],
+            acc_type=f32,
+        )
+    )
+
+
+def test_weights_are_read_in_the_type_they_are_stored_in() -> None:
+    program = Program(np.float32, (1, 1, 1, 8))
+    stored = program.constant(RNG.standard_normal((4, 8)).astype(np.float16))
+    weights = program.reshape(program.add(tosa.CastOp(stored, element_type=f32)), 4, 1, 1, 8)
+    convolution = tosa.Conv2DOp(
+        program.inputs[0],
+        weights,
+        program.constant(np.zeros(4, np.float32)),
+        program.scalar(0),
+        program.scalar(0),
+        pad=[0, 0, 0, 0],
+        stride=[1, 1],
+        dilation=[1, 1],
+        acc_type=f32,
+    )
+    (region,) = dispatches(program.finish(program.add(convolution)))
+    assert tensor_type(region.inputs[1]).get_element_type() == f16
+
+
+def test_zero_point_corrections_do_not_keep_a_matmul_from_its_consumers() -> None:
+    program = Program(np.int8, (1, 6, 5), (1, 5, 7))
+    left, right = program.inputs
+    product = program.add(tosa.MatMulOp(left, right, program.scalar(3), program.scalar(-4)))
+    *sums, matmul = dispatches(program.finish(program.narrow(product)))
+    assert [work(region)[0] for region in sums] == ["linalg.generic"] * len(sums)
+    assert work(matmul) == ["linalg.batch_matmul", "linalg.generic"]
+    assert "tosa.apply_scale" in body(matmul)
+
+
+def test_constants_with_one_value_become_scalars() -> None:
+    program = Program(np.float32, (2, 3))
+    twos = program.constant(np.full((2, 3), 2, np.float32))
+    (region,) = dispatches(program.finish(program.add(tosa.AddOp(program.inputs[0], twos))))
+    assert len(region.inputs) == 1
+    assert body(region) == ["arith.constant", "arith.addf", "linalg.yield"]
+
+
+def test_a_transposition_is_not_part_of_an_epilogue() -> None:
+    program = Program(np.float32, (1, 4, 4, 4))
+    convolved = program.conv2d(RNG, program.inputs[0], 4, 3)
+    transposed = program.add(tosa.TransposeOp(convolved, [0, 2, 1, 3]))
+    convolution, transposition = dispatches(program.finish(transposed))
+    assert work(convolution)[-1] == "linalg.generic"
+    assert body(transposition) == ["linalg.yield"]
+
+
+def test_element_wise_operations_on_a_path_around_a_contraction_do_not_close_a_cycle() -> None:
+    """a -> conv -> add and a -> add: the addition may only run after the convolution, so it is not fused into `a`."""
+    program = Program(np.float32, (1, 4, 4, 4))
+    start = program.add(tosa.AbsOp(program.inputs[0]))
+    around = program.conv2d(RNG, start, 4, 3)
+    result = program.add(tosa.AddOp(start, around))
+    first, second = dispatches(program.finish(result))
+    assert work(first) == ["linalg.generic"]
+    assert work(second) == ["tensor.pad", "linalg.conv_2d_nhwc_fhwc", "linalg.generic"]
