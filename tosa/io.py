@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 
 from xdsl.dialects.builtin import ModuleOp
 
+from ..runtime.atomic import atomic_write
 from ..runtime.errors import ArgumentError, MalformedFileError
 from . import text
 
@@ -33,13 +34,7 @@ def read(source: Path | str | bytes, name: str | None = None) -> ModuleOp:
         return read_flatbuffer(data, name)
     if not data.strip():
         raise MalformedFileError(f"{name}: the file is empty")
-    try:
-        contents = data.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedFileError(
-            f"{name}: neither MLIR text nor a TOSA FlatBuffer: byte {error.start} is not UTF-8"
-        ) from error
-    return text.parse(contents, name)
+    return text.parse(data, name)
 
 
 def write(module: ModuleOp, destination: Path | str | BinaryIO, format: Format = "mlir") -> None:
@@ -47,10 +42,11 @@ def write(module: ModuleOp, destination: Path | str | BinaryIO, format: Format =
     if format == "tosa":
         from .flatbuffer import write_flatbuffer
 
-        data = write_flatbuffer(module)
+        parts = iter([write_flatbuffer(module)])
     else:
-        data = text.print_module(module).encode()
+        parts = text.printed_parts(module)
     if isinstance(destination, (str, Path)):
-        Path(destination).write_bytes(data)
+        with atomic_write(destination) as file:
+            file.writelines(parts)
     else:
-        destination.write(data)
+        destination.writelines(parts)

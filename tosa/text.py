@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -35,8 +36,8 @@ from .literals import (
 )
 from .verify import verify
 
-_SECTION_BEGIN = "{-#"
-_ENTRY = re.compile(r'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
+_SECTION_BEGIN = b"{-#"
+_ENTRY = re.compile(rb'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
 
 
 def _lazy(module: str, attribute: str) -> Any:
@@ -62,18 +63,21 @@ def default_context() -> Context:
     return context
 
 
-def parse(text: str, name: str = "<text>", context: Context | None = None) -> ModuleOp:
-    """The verified module that `text` holds. Raises MalformedFileError with line and column."""
-    body, resources = _split_resources(text, name)
-    parser = _Parser(context or default_context(), body, name, resources)
+def parse(text: str | bytes, name: str = "<text>", context: Context | None = None) -> ModuleOp:
+    """The verified module that `text` (UTF-8 if bytes) holds. Raises MalformedFileError with line and column."""
+    body, resources = _split_resources(text.encode() if isinstance(text, str) else text, name)
     try:
+        parser = _Parser(context or default_context(), body.decode(), name, resources)
         module = parser.parse_module()
     except ParseError as error:
         where = error.span.get_location()
         reason = next((line.strip() for line in error.msg.splitlines() if line.strip()), "syntax error")
         raise MalformedFileError(f"{name}:{where.line}:{where.col}: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise MalformedFileError(f"{name}: not MLIR text: byte {error.start} is not UTF-8") from error
     except Exception as error:  # xDSL reports some malformed attributes as ValueError, KeyError or a failed assertion
-        raise MalformedFileError(f"{name}: not valid MLIR: {str(error).strip() or type(error).__name__}") from error
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise MalformedFileError(f"{name}: not valid MLIR: {reason}") from error
     _convert_literals(module, name)
     verify(module, name)
     return module
@@ -81,19 +85,22 @@ def parse(text: str, name: str = "<text>", context: Context | None = None) -> Mo
 
 def print_module(module: Operation) -> str:
     """The generic form of `module`, its large constants as blobs at the end."""
+    return b"".join(printed_parts(module)).decode()
+
+
+def printed_parts(module: Operation) -> Iterator[bytes]:
+    """The text of `module` in pieces: blobs are converted one at a time, straight to bytes."""
     stream = StringIO()
     printer = _Printer(stream)
     printer.print_op(module)
-    stream.write("\n")
+    yield stream.getvalue().encode() + b"\n"
     if printer.blobs:
-        stream.write("\n{-#\n  dialect_resources: {\n    builtin: {\n")
-        separator = ""
-        for elements, key in printer.blobs.items():
-            stream.write(f'{separator}      {key}: "0x')
-            stream.write(blob_bytes(elements.array).hex())
-            separator = '",\n'
-        stream.write('"\n    }\n  }\n#-}\n')
-    return stream.getvalue()
+        yield b"\n{-#\n  dialect_resources: {\n    builtin: {\n"
+        for index, (key, elements) in enumerate(printer.blobs.items()):
+            yield f'      {key}: "0x'.encode()
+            yield binascii.hexlify(blob_bytes(elements.array))
+            yield b'",\n' if index < len(printer.blobs) - 1 else b'"'
+        yield b"\n    }\n  }\n#-}\n"
 
 
 class _Printer(Printer):
@@ -101,7 +108,7 @@ class _Printer(Printer):
 
     def __init__(self, stream: StringIO) -> None:
         super().__init__(stream, print_generic_format=True)
-        self.blobs: dict[ElementsAttr, str] = {}
+        self.blobs: dict[str, ElementsAttr] = {}
         self._keys: dict[int, str] = {}
 
     def print_attribute(self, attribute: Attribute) -> None:
@@ -115,7 +122,7 @@ class _Printer(Printer):
             identity = id(attribute.storage)
             if identity not in self._keys:
                 self._keys[identity] = f"constant_{len(self._keys)}"
-                self.blobs[attribute] = self._keys[identity]
+                self.blobs[self._keys[identity]] = attribute
             self.print_string(f"dense_resource<{self._keys[identity]}> : ")
         self.print_attribute(attribute.type)
 
@@ -150,7 +157,7 @@ class _Parser(Parser):
         type = self.parse_type()
         if not isinstance(type, TensorType) or not literal.startswith("0x"):
             self.raise_error("expected a hexadecimal literal of a tensor", begin, self.pos)
-        return self._elements(begin, lambda: array_from_hex(_from_hex(literal, 2, len(literal)), type), type)
+        return self._elements(begin, lambda: array_from_hex(binascii.unhexlify(literal[2:]), type), type)
 
     def _parse_tensor_literal_element(self) -> Any:
         element = super()._parse_tensor_literal_element()
@@ -178,11 +185,7 @@ class _Parser(Parser):
             self.raise_error(str(error), begin, self.pos)
 
 
-def _from_hex(text: str, begin: int, end: int) -> bytes:
-    return binascii.unhexlify(text[begin:end])
-
-
-def _split_resources(text: str, name: str) -> tuple[str, dict[str, bytes]]:
+def _split_resources(text: bytes, name: str) -> tuple[bytes, dict[str, bytes]]:
     """The text before the resource section, and the blobs of the section by key."""
     begin = text.rfind(_SECTION_BEGIN)
     if begin < 0:
@@ -190,15 +193,15 @@ def _split_resources(text: str, name: str) -> tuple[str, dict[str, bytes]]:
     resources: dict[str, bytes] = {}
     position = begin
     while entry := _ENTRY.search(text, position):
-        position = text.find('"', entry.end())
-        key = entry[1].strip('"')
+        position = text.find(b'"', entry.end())
+        key = entry[1].strip(b'"').decode(errors="replace")
         if position < 0:
             raise MalformedFileError(f"{name}: resource '{key}' ends before its closing quote")
         try:
-            resources[key] = _from_hex(text, entry.end(), position)
+            resources[key] = binascii.unhexlify(memoryview(text)[entry.end() : position])
         except ValueError as error:
             raise MalformedFileError(f"{name}: resource '{key}' is not hexadecimal: {error}") from error
-    if text.find("#-}", position) < 0:
+    if text.find(b"#-}", position) < 0:
         raise MalformedFileError(f"{name}: the resource section lacks its end '#-}}'")
     return text[:begin], resources
 

@@ -204,7 +204,7 @@ def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
         read(tmp_path / "missing")
     with pytest.raises(MalformedFileError, match="the file is empty"):
         read(b"")
-    with pytest.raises(MalformedFileError, match="neither MLIR text nor a TOSA FlatBuffer: byte 0"):
+    with pytest.raises(MalformedFileError, match="<bytes>: not MLIR text: byte 0 is not UTF-8"):
         read(b"\xff\xfe")
 
 
