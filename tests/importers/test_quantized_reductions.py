@@ -120,3 +120,15 @@ def test_softmax_of_many_equal_values(count: int, scale: float) -> None:
     (result,) = run_imported(model, arrays)
     expected = np.floor(256 / count + 0.5) - 128
     assert np.all(np.abs(result - expected) <= (1 if count == 512 else 0))
+
+
+@few
+@given(st.data(), st.sampled_from([1, 2, 7, 128]), st.integers(0, 127), eight_bits)
+def test_l2_normalization(data: st.DataObject, depth: int, spread: int, dtype: Any) -> None:
+    """Rows of all magnitudes, zero among them; the result's step is always 1/128."""
+    values, parameters = data.draw(tensor([6, depth], dtype))
+    middle = parameters["zero_point"]
+    values = np.clip(values, middle - spread, middle + spread).astype(dtype)
+    output = (dtype, {"scale": 1 / 128, "zero_point": 0 if dtype == np.int8 else 128})
+    model, arrays = single_operator("L2_NORMALIZATION", [(values, parameters)], output, schema.L2NormOptionsT())
+    assert_same(model, arrays)

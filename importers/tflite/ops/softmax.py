@@ -1,4 +1,4 @@
-"""SOFTMAX, LOG_SOFTMAX and L2_NORMALIZATION, along the last axis.
+"""SOFTMAX and LOG_SOFTMAX, along the last axis.
 
 The 8-bit SOFTMAX is LiteRT's fixed-point reference bit for bit (`kernels/internal/reference/softmax.h`):
 
@@ -37,7 +37,7 @@ def softmax(op: Operator, context: Context) -> SSAValue:
     if op.input(0).quantization is not None:
         return _softmax_int8(op, context, x, beta)
     exp = context.add(tosa.ExpOp(_below_greatest(context, x, beta)))
-    total = context.add(tosa.ReduceSumOp(exp, axis=_last_axis(x)))
+    total = context.add(tosa.ReduceSumOp(exp, axis=last_axis(x)))
     return context.add(tosa.MulOp(exp, context.add(tosa.ReciprocalOp(total)), context.zero_shift()))
 
 
@@ -47,29 +47,17 @@ def log_softmax(op: Operator, context: Context) -> SSAValue:
     if op.input(0).quantization is not None:
         context.unsupported("quantised LOG_SOFTMAX; convert the model with LOG_SOFTMAX in float")
     below = _below_greatest(context, x, 1.0)
-    total = context.add(tosa.ReduceSumOp(context.add(tosa.ExpOp(below)), axis=_last_axis(x)))
+    total = context.add(tosa.ReduceSumOp(context.add(tosa.ExpOp(below)), axis=last_axis(x)))
     return context.add(tosa.SubOp(below, context.add(tosa.LogOp(total))))
 
 
-@legalize("L2_NORMALIZATION")
-def l2_normalization(op: Operator, context: Context) -> SSAValue:
-    """x / max(sqrt(sum of squares), 1e-6)."""
-    x = context.value(op.input(0))
-    if op.input(0).quantization is not None:
-        context.unsupported("quantised L2_NORMALIZATION; convert the model with L2_NORMALIZATION in float")
-    squares = context.add(tosa.MulOp(x, x, context.zero_shift()))
-    total = context.add(tosa.ReduceSumOp(squares, axis=_last_axis(x)))
-    limited = context.add(tosa.MaximumOp(total, context.splat(1e-12, like=total)))
-    return context.add(tosa.MulOp(x, context.add(tosa.RsqrtOp(limited)), context.zero_shift()))
-
-
-def _last_axis(x: SSAValue) -> int:
+def last_axis(x: SSAValue) -> int:
     return len(shape_of(x)) - 1
 
 
 def _below_greatest(context: Context, x: SSAValue, beta: float) -> SSAValue:
     """beta * (x - max x) in float, so that no exponential overflows."""
-    greatest = context.add(tosa.ReduceMaxOp(x, axis=_last_axis(x)))
+    greatest = context.add(tosa.ReduceMaxOp(x, axis=last_axis(x)))
     below = context.add(tosa.SubOp(x, greatest))
     if beta == 1:
         return below
@@ -80,7 +68,7 @@ def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> S
     if element_type_of(x) != i8 or op.output().element_type != i8:
         context.unsupported(f"SOFTMAX from {element_type_of(x)} to {op.output().element_type}; 8 bits are supported")
     exp = _exp_of_differences(context, x, _exp_entries(beta, op.input(0).scale))
-    total = context.add(tosa.ReduceSumOp(_right_shift(context, exp, _SUM_BITS), axis=_last_axis(x)))
+    total = context.add(tosa.ReduceSumOp(_right_shift(context, exp, _SUM_BITS), axis=last_axis(x)))
     leading_zeros = context.add(tosa.ClzOp(total))
     reciprocal = _reciprocal(context, total, leading_zeros)
     # The sum has 31 - 12 fraction bits, the reciprocal is that of the sum shifted to [1, 2), the result has 8 bits.
@@ -89,7 +77,7 @@ def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> S
     limited = context.add(tosa.MinimumOp(exponent, context.splat(31, like=total)))
     excess = context.add(tosa.SubOp(exponent, limited))
     reciprocal = context.add(tosa.ArithmeticRightShiftOp(reciprocal, excess, round=False))
-    quotient = context.add(tosa.ArithmeticRightShiftOp(_high_multiply(context, exp, reciprocal), limited, round=True))
+    quotient = context.add(tosa.ArithmeticRightShiftOp(high_multiply(context, exp, reciprocal), limited, round=True))
     shifted = context.add(tosa.SubOp(quotient, context.splat(128, like=quotient)))
     return cast(context, context.add(tosa.MinimumOp(shifted, context.splat(127, like=shifted))), i8)
 
@@ -109,7 +97,7 @@ def _exp_of_differences(context: Context, x: SSAValue, entries: Array) -> SSAVal
 
     The 16-bit table interpolates between 513 entries at steps of 128, and gives 128 times an entry at such a step.
     """
-    greatest = context.add(tosa.ReduceMaxOp(x, axis=_last_axis(x)))
+    greatest = context.add(tosa.ReduceMaxOp(x, axis=last_axis(x)))
     difference = context.add(tosa.SubOp(cast(context, x, i32), cast(context, greatest, i32)))
     index = cast(context, context.add(tosa.LogicalLeftShiftOp(difference, context.splat(7, like=difference))), i16)
 
@@ -126,7 +114,7 @@ def _exp_of_differences(context: Context, x: SSAValue, entries: Array) -> SSAVal
     return context.add(tosa.AddOp(high, low))
 
 
-def _high_multiply(context: Context, a: SSAValue, b: SSAValue) -> SSAValue:
+def high_multiply(context: Context, a: SSAValue, b: SSAValue) -> SSAValue:
     """SaturatingRoundingDoublingHighMul of values that do not saturate: a * b * 2^-31, halves up."""
     return context.add(tosa.MulOp(a, b, context.constant(np.array([31], np.int8))))
 
@@ -145,11 +133,11 @@ def _reciprocal(context: Context, value: SSAValue, leading_zeros: SSAValue) -> S
     two_bits = context.splat(2, like=value)
     normalised = context.add(tosa.LogicalLeftShiftOp(value, leading_zeros))
     half = context.add(tosa.LogicalRightShiftOp(normalised, context.splat(1, like=value)))
-    slope = _high_multiply(context, half, context.splat(-1010580540, like=value))
+    slope = high_multiply(context, half, context.splat(-1010580540, like=value))
     x = context.add(tosa.AddOp(context.splat(1515870810, like=value), slope))
     for _ in range(3):
-        rest = context.add(tosa.SubOp(one, _high_multiply(context, half, x)))
-        step = context.add(tosa.LogicalLeftShiftOp(_high_multiply(context, x, rest), two_bits))
+        rest = context.add(tosa.SubOp(one, high_multiply(context, half, x)))
+        step = context.add(tosa.LogicalLeftShiftOp(high_multiply(context, x, rest), two_bits))
         x = context.add(tosa.AddOp(x, step))
     # Doubling saturates: 2^30 stands for 1, which has no representation with 31 fraction bits.
     doubled = context.add(tosa.LogicalLeftShiftOp(x, context.splat(1, like=value)))
