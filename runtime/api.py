@@ -83,6 +83,8 @@ class Function:
 class Program:
     """A loaded program. Safe to use from several threads at once; calls of one program take turns.
 
+    A call runs to its end before Ctrl-C is noticed, as it never returns to the interpreter in between.
+
     signatures: its functions by name. `run`, `inputs` and `outputs` are those of the default one: "main",
     "serving_default" or the only one.
     """

@@ -15,6 +15,8 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from .errors import DeviceError
+
 Space = Literal["arena", "constants", "input", "output"]
 SPACES: tuple[Space, ...] = get_args(Space)
 
@@ -50,10 +52,15 @@ class BufferReference:
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The dtype that TensorInfo.dtype names. "bfloat16" comes from ml_dtypes, imported only then."""
-    if name == "bfloat16":
-        import ml_dtypes
+    """The dtype that TensorInfo.dtype names. "bfloat16" comes from ml_dtypes, imported only then.
 
+    Raises DeviceError where that package is not installed.
+    """
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise DeviceError("the program has bfloat16 tensors: they need the Python package ml_dtypes") from None
         return np.dtype(ml_dtypes.bfloat16)
     return np.dtype(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 import venv
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tosaic.importers
+import tosaic.lowering
 import tosaic.runtime
 
 from . import native
 
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "models" / "digits" / "digits_int8.tflite"
 PACKAGE = Path(tosaic.runtime.__path__[0])
 COMPILER = ("tosaic.importers", "tosaic.tosa", "tosaic.lowering", "xdsl", "llvmlite", "tflite")
 COMMANDS = {"cli.py", "compilation.py"}
@@ -24,6 +29,13 @@ import numpy as np
 from tosaic.runtime import load
 with load("native.module", threads=2) as program:
     np.save("y.npy", program.run([np.load("x.npy"), np.load("bias.npy")])[0])
+"""
+
+RUN_MODEL = """
+import numpy as np
+from tosaic.runtime import load
+with load("digits.module", threads=2) as program:
+    np.save("probabilities.npy", program.run([np.load("image.npy")])[0])
 """
 
 BLOCK = """
@@ -86,13 +98,31 @@ def test_an_artifact_runs_where_no_other_module_can_be_imported(tmp_path: Path) 
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
 
 
+def test_a_compiled_model_runs_there_too(tmp_path: Path) -> None:
+    artifact = tosaic.lowering.compile(tosaic.importers.import_model(DIGITS))
+    artifact.save(tmp_path / "digits.module")
+    image = np.random.default_rng(0).integers(-128, 128, (1, 32, 32, 1), np.int8)
+    np.save(tmp_path / "image.npy", image)
+    subprocess.run([sys.executable, "-c", BLOCK + RUN_MODEL], cwd=tmp_path, check=True, timeout=60)
+    with tosaic.runtime.load(artifact, threads=1) as program:
+        np.testing.assert_array_equal(np.load(tmp_path / "probabilities.npy"), program.run([image])[0])
+
+
+def test_bfloat16_asks_for_its_package(tmp_path: Path) -> None:
+    code = "from tosaic.runtime.artifact import numpy_dtype\nnumpy_dtype('bfloat16')"
+    done = subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.endswith("the program has bfloat16 tensors: they need the Python package ml_dtypes\n")
+
+
 @pytest.mark.slow
 def test_an_artifact_runs_in_an_environment_of_numpy_and_flatbuffers(tmp_path: Path) -> None:
     """A fresh virtual environment from the package index, with this package installed without its dependencies."""
     expected = prepare(tmp_path)
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    for packages in (["numpy", "flatbuffers"], ["--no-deps", PACKAGE.resolve().parent]):
+    # A copy, because building a wheel leaves files in its source folder.
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "build", "*.egg-info"))
+    for packages in (["numpy", "flatbuffers"], ["--no-deps", source]):
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=300)
     for module in ("xdsl", "llvmlite"):
         assert subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode != 0
