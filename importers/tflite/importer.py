@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -30,6 +31,9 @@ from .errors import FieldError
 from .legalization import Context, legalize
 from .model import Model, Operator, Signature, Tensor, distinct_names
 from .ops import load_legalizations
+
+_MAX_ELEMENTS = 1 << 44
+"""Of a result; what exceeds this is no model but damage, and later products of extents shall fit 64 bits."""
 
 Shape = Sequence[int]
 Shapes = Mapping[str, Shape] | Sequence[Shape]
@@ -236,7 +240,8 @@ def _check_result(operator: Operator, tensor: Tensor, value: SSAValue) -> None:
     if type.get_element_type() != tensor.element_type:
         problem = f"{_describe(operator)}: '{tensor.name}' is declared {tensor.type_name} but computed as {type}"
         raise FieldError(operator.path, problem)
-    if any(dim < DYNAMIC for dim in shape_of(value)):
+    shape = shape_of(value)
+    if any(dim < DYNAMIC for dim in shape) or abs(prod(shape)) > _MAX_ELEMENTS:
         raise FieldError(operator.path, f"{_describe(operator)}: '{tensor.name}' would have the type {type}")
 
 

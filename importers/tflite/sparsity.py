@@ -13,6 +13,7 @@ from .errors import FieldError
 from .model import Array
 
 _SPARSE_CSR = 1
+_MAX_DENSE_BYTES = 1 << 31
 _INDEX_VECTORS = {1: tflite.Int32Vector, 2: tflite.Uint16Vector, 3: tflite.Uint8Vector}
 
 
@@ -35,6 +36,8 @@ def densify(elements: Array, shape: tuple[int, ...], sparsity: tflite.SparsityPa
         raise FieldError(f"{path}.block_map", f"{block_map} names a dimension twice or one that {list(shape)} lacks")
     if sparsity.DimMetadataLength() != levels:
         raise FieldError(f"{path}.dim_metadata", f"{sparsity.DimMetadataLength()} entries for {levels} dimensions")
+    if math.prod(shape) * elements.itemsize > _MAX_DENSE_BYTES:
+        raise FieldError(path, f"the dense form {list(shape)} would take more than {_MAX_DENSE_BYTES} bytes")
     extents = _level_extents(shape, order, block_map, sparsity, path)
 
     # One row per stored position at the current level, one column per traversed dimension.

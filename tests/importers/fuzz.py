@@ -58,7 +58,7 @@ class TimeLimitExceeded(BaseException):
 
 def seed_models() -> list[bytes]:
     """Small models that between them use constants, options, quantisation, signatures and dynamic shapes."""
-    return [_float_model(), _quantized_model()]
+    return [_float_model(), _quantized_model(), _shape_model(), sparse_model()]
 
 
 def _float_model() -> bytes:
@@ -105,6 +105,56 @@ def _quantized_model() -> bytes:
     options = schema.ReducerOptionsT(keepDims=False)
     model.operator("MEAN", [z, model.constant([3])], [out], options)
     return model.build([x], [out])
+
+
+def _shape_model() -> bytes:
+    """Operators whose constants decide how large their results are."""
+    model = ModelBuilder()
+    x = model.tensor(np.float32, [1, 2, 3, 4], name="x")
+    shape, filled, zeros, one_hot = (
+        model.tensor(dtype, extents)
+        for dtype, extents in ((np.int32, [4]), (np.float32, [2, 3]), (np.float32, [2, 3]), (np.float32, [1, 2, 3]))
+    )
+    tiled, scattered, resized, out = (
+        model.tensor(np.float32, extents) for extents in ([2, 6], [4, 2, 3], [1, 5, 7, 4], [1, 2, 4, 2, 5, 3, 7, 4])
+    )
+    model.operator("SHAPE", [x], [shape], schema.ShapeOptionsT(outType=schema.TensorType.INT32))
+    model.operator("FILL", [model.constant([2, 3]), model.constant(2.5, np.float32)], [filled], schema.FillOptionsT())
+    model.operator("ZEROS_LIKE", [filled], [zeros], schema.ZerosLikeOptionsT())
+    model.operator("TILE", [zeros, model.constant([1, 2])], [tiled], schema.TileOptionsT())
+    operands = [model.constant([[0], [2]]), filled, model.constant([4, 3])]
+    model.operator("SCATTER_ND", operands, [scattered], schema.ScatterNdOptionsT())
+    operands = [model.constant([[1, 2]]), model.constant(3), *(model.constant(v, np.float32) for v in (1.0, 0.0))]
+    model.operator("ONE_HOT", operands, [one_hot], schema.OneHotOptionsT(axis=-1))
+    model.operator(
+        "RESIZE_NEAREST_NEIGHBOR", [x, model.constant([5, 7])], [resized], schema.ResizeNearestNeighborOptionsT()
+    )
+    blocks = [model.constant([1, 1]), model.constant([[0, 1], [1, 0]])]
+    model.operator("SPACE_TO_BATCH_ND", [resized, *blocks], [out], schema.SpaceToBatchNDOptionsT())
+    return model.build([x], [shape, tiled, scattered, one_hot, out])
+
+
+def sparse_model() -> bytes:
+    """x + a 4 x 4 matrix in compressed rows of 2 x 2 blocks, of which those at (0, 0) and (1, 1) are stored."""
+    model = ModelBuilder()
+    x, dense, y = (model.tensor(np.float32, [4, 4]) for _ in range(3))
+    weights = model.constant(np.arange(1, 9), np.float32)
+    tensor = model.graph.tensors[weights]
+    tensor.shape = [4, 4]
+    blocks = schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=2)
+    columns = schema.DimensionMetadataT(
+        format=schema.DimensionType.SPARSE_CSR,
+        arraySegmentsType=schema.SparseIndexVector.Int32Vector,
+        arraySegments=schema.Int32VectorT(values=[0, 1, 2]),
+        arrayIndicesType=schema.SparseIndexVector.Int32Vector,
+        arrayIndices=schema.Int32VectorT(values=[0, 1]),
+    )
+    tensor.sparsity = schema.SparsityParametersT(
+        traversalOrder=[0, 1, 2, 3], blockMap=[0, 1], dimMetadata=[blocks, columns, blocks, blocks]
+    )
+    model.operator("DENSIFY", [weights], [dense], schema.DensifyOptionsT())
+    model.operator("ADD", [x, dense], [y], schema.AddOptionsT())
+    return model.build([x], [y])
 
 
 @dataclass(frozen=True)

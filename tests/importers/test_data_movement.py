@@ -107,3 +107,41 @@ def test_shape_and_rank() -> None:
     x = counting([2, 3, 4])
     assert_same(*single_operator("SHAPE", [x], np.int32, schema.ShapeOptionsT(outType=schema.TensorType.INT32)))
     assert_same(*single_operator("RANK", [x], np.int32, schema.RankOptionsT()))
+
+
+def test_zeros_like() -> None:
+    assert_same(*single_operator("ZEROS_LIKE", [counting([2, 3])], np.float32, schema.ZerosLikeOptionsT()))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_space_to_batch_and_back(dtype: type) -> None:
+    """Padding of quantised images holds their zero point."""
+    quantization = {} if dtype == np.float32 else {"scale": 0.5, "zero_point": 3}
+    image = (counting([2, 3, 5, 2], dtype), quantization)
+    blocks = [np.array([2, 3], np.int32), np.array([[1, 0], [0, 1]], np.int32)]
+    options = schema.SpaceToBatchNDOptionsT()
+    assert_same(
+        *single_operator("SPACE_TO_BATCH_ND", [image, *blocks], (dtype, quantization), options, constants=[1, 2])
+    )
+    image = (counting([12, 2, 2, 2], dtype), quantization)
+    options = schema.BatchToSpaceNDOptionsT()
+    assert_same(
+        *single_operator("BATCH_TO_SPACE_ND", [image, *blocks], (dtype, quantization), options, constants=[1, 2])
+    )
+
+
+@pytest.mark.parametrize("indices", [[[2], [0]], [[1, 2], [0, 0]]])
+def test_scatter_nd(indices: list) -> None:
+    shape = [3, 4, 2]
+    updates = 1 + counting([2, *shape[len(indices[0]) :]])
+    operands = [np.array(indices, np.int32), updates, np.array(shape, np.int32)]
+    assert_same(*single_operator("SCATTER_ND", operands, np.float32, schema.ScatterNdOptionsT(), constants=[0, 2]))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_one_hot(axis: int) -> None:
+    """Indices out of range choose nothing."""
+    scalars = [np.array(4, np.int32), np.array(2.5, np.float32), np.array(-1, np.float32)]
+    operands = [np.array([[0, 3], [2, 7]], np.int32), *scalars]
+    options = schema.OneHotOptionsT(axis=axis)
+    assert_same(*single_operator("ONE_HOT", operands, np.float32, options, constants=[1, 2, 3]))

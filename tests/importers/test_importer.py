@@ -10,6 +10,7 @@ from tosaic.runtime.errors import ArgumentError, MalformedFileError, Unsupported
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
+from .fuzz import sparse_model
 from .tflite_builder import ModelBuilder, assert_same
 
 
@@ -144,31 +145,7 @@ def test_shapes_that_the_model_computes_are_known() -> None:
 
 
 def test_sparse_constant() -> None:
-    """A 4 x 4 matrix in compressed rows of 2 x 2 blocks; the blocks at (0, 0) and (1, 1) are stored."""
-    model = ModelBuilder()
-    x, dense, y = (model.tensor(np.float32, [4, 4]) for _ in range(3))
-    weights = model.constant(np.arange(1, 9), np.float32)
-    tensor = model.graph.tensors[weights]
-    tensor.shape = [4, 4]
-    tensor.sparsity = schema.SparsityParametersT(
-        traversalOrder=[0, 1, 2, 3],
-        blockMap=[0, 1],
-        dimMetadata=[
-            schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=2),
-            schema.DimensionMetadataT(
-                format=schema.DimensionType.SPARSE_CSR,
-                arraySegmentsType=schema.SparseIndexVector.Int32Vector,
-                arraySegments=schema.Int32VectorT(values=[0, 1, 2]),
-                arrayIndicesType=schema.SparseIndexVector.Int32Vector,
-                arrayIndices=schema.Int32VectorT(values=[0, 1]),
-            ),
-            schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=2),
-            schema.DimensionMetadataT(format=schema.DimensionType.DENSE, denseSize=2),
-        ],
-    )
-    model.operator("DENSIFY", [weights], [dense], schema.DensifyOptionsT())
-    model.operator("ADD", [x, dense], [y], schema.AddOptionsT())
-    assert_same(model.build([x], [y]), [np.zeros((4, 4), np.float32)])
+    assert_same(sparse_model(), [np.zeros((4, 4), np.float32)])
 
 
 def test_inputs_and_outputs_have_distinct_names() -> None:

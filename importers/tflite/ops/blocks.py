@@ -12,6 +12,7 @@ from ....tosa.elements import numpy_dtype
 from ...quantization import element_type_of
 from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
+from .data_movement import zeros
 from .pad import real_zero
 from .shaping import reshape, shape_of
 from .slice import take
@@ -88,8 +89,7 @@ def scatter_nd(op: Operator, context: Context) -> SSAValue:
     if np.unique(flat).size != flat.size:
         context.unsupported("indices that repeat, whose updates are summed")
     updates, places, row = context.value(op.input(1)), math.prod(shape[:depth]), math.prod(shape[depth:])
-    dtype = numpy_dtype(element_type_of(updates))
-    zeros = context.constant(np.zeros((1, places, row), dtype))
     values = reshape(context, updates, [1, flat.size, row])
-    scattered = context.add(tosa.ScatterOp(zeros, context.constant(flat.astype(np.int32)), values))
+    target = zeros(context, element_type_of(updates), (1, places, row))
+    scattered = context.add(tosa.ScatterOp(target, context.constant(flat.astype(np.int32)), values))
     return reshape(context, scattered, shape)

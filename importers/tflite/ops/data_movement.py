@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import tflite
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.elements import numpy_dtype
 from ...registry import DYNAMIC
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axes
@@ -33,6 +37,14 @@ def broadcast_to(op: Operator, context: Context) -> SSAValue:
 def fill(op: Operator, context: Context) -> SSAValue:
     dims = context.constant_data(op.input(0)).reshape(-1).tolist()
     return _broadcast_to(context, context.value(op.input(1)), dims)
+
+
+@legalize("ZEROS_LIKE")
+def zeros_like(op: Operator, context: Context) -> SSAValue:
+    extents = context.shape_of(op.input(0))
+    if DYNAMIC in extents:
+        context.unsupported("zeros in a dynamic shape; fix it with --shape")
+    return zeros(context, context.type_of(op.input(0)).get_element_type(), extents)
 
 
 @legalize("REVERSE_V2")
@@ -82,6 +94,12 @@ def space_to_depth(op: Operator, context: Context) -> SSAValue:
     x = reshape(context, context.value(op.input(0)), [batch, height // block, block, width // block, block, channels])
     x = context.add(tosa.TransposeOp(x, perms=[0, 1, 3, 2, 4, 5]))
     return reshape(context, x, [batch, height // block, width // block, block * block * channels])
+
+
+def zeros(context: Context, element_type: Attribute, shape: Sequence[int]) -> SSAValue:
+    """A tensor of zeros: one, repeated, so that a large one costs the module nothing."""
+    zero = context.constant(np.zeros((1,) * len(shape), numpy_dtype(element_type)))
+    return _tile(context, zero, list(shape))
 
 
 def _block_size(block: int) -> int:

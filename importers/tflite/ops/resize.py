@@ -24,6 +24,10 @@ from .shaping import reshape, shape_of
 _MAX_NUMERATOR = 1 << 11
 _MAX_DOWNSCALE = 16
 
+_MAX_INDICES = 1 << 24
+_MAX_EXTENT = 1 << 16
+"""Of images, in pixels; a file that asks for more is damaged."""
+
 
 @dataclass(frozen=True)
 class _Sampling:
@@ -89,8 +93,8 @@ def resize_nearest_neighbor(op: Operator, context: Context) -> SSAValue:
     if all(axis.expressible and axis.nearest() == pixels for axis, pixels in zip(axes, wanted, strict=True)):
         return _resize(context, x, axes, "NEAREST_NEIGHBOR")
     batch, height, width, channels = shape_of(x)
-    if batch == DYNAMIC:
-        context.unsupported("this size with a dynamic batch; fix it with --shape")
+    if batch == DYNAMIC or batch * max(height, width, *map(len, wanted)) > _MAX_INDICES:
+        context.unsupported("this size with a dynamic or huge batch; fix it with --shape")
     x = _gather(context, reshape(context, x, [batch, height, width * channels]), wanted[0])
     x = _gather(context, reshape(context, x, [batch * len(wanted[0]), width, channels]), wanted[1])
     return reshape(context, x, [batch, len(wanted[0]), len(wanted[1]), channels])
@@ -113,7 +117,7 @@ def _operands(op: Operator, context: Context) -> tuple[SSAValue, list[tuple[int,
     x = context.value(op.input(0))
     _, height, width, _ = shape_of(x)
     targets = context.constant_data(op.input(1)).reshape(-1).tolist()
-    if len(targets) != 2 or min(targets) < 1:
+    if len(targets) != 2 or min(targets) < 1 or max(targets) > _MAX_EXTENT:
         raise ValueError(f"the size to resize to is {targets}")
     if DYNAMIC in (height, width) or min(height, width) < 1:
         context.unsupported("an image of dynamic size; fix it with --shape")

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import tflite
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from ....tosa.elements import numpy_dtype
@@ -83,13 +82,3 @@ def range_(op: Operator, context: Context) -> SSAValue:
         context.unsupported(f"a constant range of {count} elements")
     dtype = numpy_dtype(op.output().element_type)
     return context.constant((start + delta * np.arange(count)).astype(dtype))
-
-
-@legalize("ZEROS_LIKE")
-def zeros_like(op: Operator, context: Context) -> SSAValue:
-    type = context.type_of(op.input(0))
-    extents = context.shape_of(op.input(0))
-    if DYNAMIC in extents:
-        context.unsupported("zeros in a dynamic shape; fix it with --shape")
-    zeros = np.broadcast_to(np.zeros((), numpy_dtype(type.get_element_type())), extents)
-    return context.constant(zeros, TensorType(type.get_element_type(), extents))
