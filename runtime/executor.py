@@ -6,8 +6,8 @@ converted that already fits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from .device import BoundSignature, Executable
 from .errors import ArgumentError
 
 Array = npt.NDArray[Any]
+Result = TypeVar("Result")
 
 _COPY_BYTES = 16384
 """Below it an array is copied to the device's own memory: asking numpy for an address (1 us) costs more than that."""
@@ -57,28 +58,20 @@ class SignatureExecutor:
     def name_outputs(self, outputs: Sequence[Array]) -> dict[str, Array]:
         return {slot.tensor.name: output for slot, output in zip(self._outputs, outputs, strict=True)}
 
-    def _execute(self, inputs: Sequence[Any], run: Any) -> tuple[list[Array], Any]:
+    def _execute(
+        self, inputs: Sequence[Any], run: Callable[[list[int], list[int]], Result]
+    ) -> tuple[list[Array], Result]:
+        """The outputs, and what `run` returns when it is given the addresses of inputs and outputs."""
         if len(inputs) != len(self._inputs):
             raise ArgumentError(f"{len(inputs)} inputs given; {self._describe_inputs()}")
         arrays = [slot.check(value) for slot, value in zip(self._inputs, inputs, strict=True)]
-        results: list[Array | None] = []
-        output_addresses = []
-        for slot in self._outputs:
-            if slot.is_copied:
-                results.append(None)
-                output_addresses.append(slot.address)
-            else:
-                result, address = aligned_empty(slot.tensor.shape, slot.dtype)
-                results.append(result)
-                output_addresses.append(address)
+        fresh = [None if slot.is_copied else aligned_empty(slot.tensor.shape, slot.dtype) for slot in self._outputs]
+        outputs = list(zip(self._outputs, fresh, strict=True))
         with self._executable.lock:
             input_addresses = [slot.place(array) for slot, array in zip(self._inputs, arrays, strict=True)]
-            extra = run(input_addresses, output_addresses)
-            outputs = [
-                slot.staging.copy() if result is None else result
-                for slot, result in zip(self._outputs, results, strict=True)
-            ]
-        return outputs, extra
+            output_addresses = [slot.address if new is None else new[1] for slot, new in outputs]
+            result = run(input_addresses, output_addresses)
+            return [slot.staging.copy() if new is None else new[0] for slot, new in outputs], result
 
     def _describe_inputs(self) -> str:
         takes = ", ".join(str(slot.tensor) for slot in self._inputs) or "no inputs"
