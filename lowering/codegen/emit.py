@@ -92,7 +92,8 @@ class Function(Arithmetic):
         signature = ", ".join(f"{type} %{name}" for type, name in parameters)
         self._header = f"define {linkage} {result} @{name}({signature}) {ATTRIBUTES} {attributes} {{\nentry:\n"
         self._allocations: list[str] = []
-        self._globals: list[str] = []
+        self._tables: dict[str, str] = {}
+        self._helpers: list[str] = []
         self._phis: list[tuple[int, Phi]] = []
         self._block = "entry"
 
@@ -105,11 +106,14 @@ class Function(Arithmetic):
         if not lines or not lines[-1].startswith(("  ret", "  unreachable")):
             lines.append("  ret void")
         body = "\n".join([*self._allocations, *lines])
-        return "".join(self._globals) + self._header + body + "\n}\n"
+        tables = [
+            f"{name} = private unnamed_addr constant {literal}, align 64\n" for literal, name in self._tables.items()
+        ]
+        return "".join([*self._helpers, *tables]) + self._header + body + "\n}\n"
 
     def attach(self, helper: Function) -> None:
         """Lets the finished `helper`, which this function calls, come with it."""
-        self._globals.append(helper.text())
+        self._helpers.append(helper.text())
 
     # Hardware instructions
 
@@ -175,12 +179,9 @@ class Function(Arithmetic):
         return Value(PTR, name)
 
     def table(self, element: str, values: Sequence[int | float]) -> Value:
-        """A read-only array of constants in the image."""
-        name = f"@{self.name}.table{len(self._globals)}"
-        literal = vector_literal(vector_type(element, len(values)), values)[1:-1]
-        self._globals.append(
-            f"{name} = private unnamed_addr constant [{len(values)} x {element}] [{literal}], align 64\n"
-        )
+        """A read-only array of constants in the image, the same for the same contents."""
+        literal = f"[{len(values)} x {element}] [{vector_literal(vector_type(element, len(values)), values)[1:-1]}]"
+        name = self._tables.setdefault(literal, f"@{self.name}.table{len(self._tables)}")
         return Value(PTR, name)
 
     # Control flow

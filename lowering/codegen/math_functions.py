@@ -1,12 +1,12 @@
 """Elementary functions of f32 vectors as straight-line code: no libm, no tables, no branches.
 
 Each takes and returns a Value of type float or <N x float>. Arguments are reduced as Cody and Waite do (Software Manual
-for the Elementary Functions, 1980), with the splits of ln 2 and pi/2 that Cephes and fdlibm use; the polynomials are
+for the Elementary Functions, 1980), with Cephes' split of ln 2; the polynomials are
 least-maximum-error fits (Lawson's iteration) on the reduced interval, weighted for relative error of the result.
 The tests hold these errors against float64, in units in the last place, over dense sweeps on every target (one
 without FMA rounds each step twice and is the worst):
 
-    exp 1.0, log 0.8, tanh 1.3, erf 1.3, sin and cos 1.6 (|x| <= 1e6), pow 0.51, rsqrt 1.5
+    exp 1.0, log 0.8, tanh 1.3, erf 1.3, pow 0.51, rsqrt 1.5; sin and cos (trigonometry.py) 1.6
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from .types import F64, I32, I64, Value, lanes_of, vector_type
 
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 """ln 2 = high + low; a product of high with an exponent is exact."""
-
-_PI_2_HIGH, _PI_2_LOW = 1.57079632673412561417, 6.07710050650619224932e-11
-"""pi / 2 = high + low in double; high has 33 bits."""
 
 _ROUND_F32, _ROUND_F64 = 1.5 * 2.0**23, 1.5 * 2.0**52
 """Adding this rounds to an integer, left in the low mantissa bits: cheaper than a conversion and safe for NaN."""
@@ -65,8 +62,6 @@ _ERF_FAR = (
     1.1311347554134509e-05,
     7.374565805350355e-07,
 )
-_SIN = (-0.16666666639557623, 0.008333329143892914, -0.00019839256627944237, 2.7175644068644923e-06)
-_COS = (0.041666666619203485, -0.0013888883438376294, 2.4799436396811927e-05, -2.720330286806931e-07)
 _LOG2_F64 = (
     2.885390081777857,
     0.9617966940966866,
@@ -185,34 +180,6 @@ def erf(f: Function, x: Value) -> Value:
 def rsqrt(f: Function, x: Value) -> Value:
     root = f.call_intrinsic("llvm.sqrt", x.type, [x])
     return f.fdiv(f.const(x.type, 1.0), root)
-
-
-def _sine(f: Function, x: Value, quarter_turns: int) -> Value:
-    """sin(x + quarter_turns * pi / 2), the argument reduced to |r| <= pi / 4 in double."""
-    lanes, type, integers = lanes_of(x.type), x.type, _integers(x)
-    wide = f.cast("fpext", x, F64)
-    shifted = f.fma(wide, f.const(wide.type, 2 / math.pi), f.const(wide.type, _ROUND_F64))
-    n = f.fsub(shifted, f.const(wide.type, _ROUND_F64))
-    reduced = f.fma(n, f.const(wide.type, -_PI_2_HIGH), wide)
-    reduced = f.fma(n, f.const(wide.type, -_PI_2_LOW), reduced)
-    r = f.emit(type, f"fptrunc {wide.type} {reduced.text} to {type}")
-    quadrant = f.cast("trunc", f.bitcast(shifted, vector_type(I64, lanes)), I32)
-    quadrant = f.add(quadrant, f.const(integers, quarter_turns))
-    square = f.fmul(r, r)
-    sine = f.fma(f.fmul(r, square), polynomial(f, square, _SIN), r)
-    tail = f.fmul(f.fmul(square, square), polynomial(f, square, _COS))
-    cosine = f.fadd(f.fma(square, f.const(type, -0.5), f.const(type, 1.0)), tail)
-    odd = f.icmp("ne", f.and_(quadrant, f.const(integers, 1)), f.const(integers, 0))
-    flip = f.shl(f.and_(quadrant, f.const(integers, 2)), f.const(integers, 30))
-    return f.bitcast(f.xor(f.bitcast(f.select(odd, cosine, sine), integers), flip), type)
-
-
-def sin(f: Function, x: Value) -> Value:
-    return _sine(f, x, 0)
-
-
-def cos(f: Function, x: Value) -> Value:
-    return _sine(f, x, 1)
 
 
 def pow(f: Function, x: Value, y: Value) -> Value:

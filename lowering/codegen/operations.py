@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xdsl.dialects import arith, math
 from xdsl.ir import Operation
 
-from . import integer, math_functions
+from . import integer, math_functions, trigonometry
 from .emit import Function
 from .types import F32, I1, Value, element_of
 
@@ -88,8 +88,8 @@ FLOAT: dict[type[Operation], Emit] = {
     math.LogOp: math_functions.log,
     math.TanhOp: math_functions.tanh,
     math.ErfOp: math_functions.erf,
-    math.SinOp: math_functions.sin,
-    math.CosOp: math_functions.cos,
+    math.SinOp: trigonometry.sin,
+    math.CosOp: trigonometry.cos,
     math.PowFOp: math_functions.pow,
 }
 INTEGER: dict[type[Operation], Emit] = {

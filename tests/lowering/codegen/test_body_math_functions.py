@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tosaic.lowering.codegen import math_functions
+from tosaic.lowering.codegen import math_functions, trigonometry
 from tosaic.lowering.codegen.emit import Function
 from tosaic.lowering.target import Target
 from tosaic.tosa.numerics import erf as erf_of
@@ -27,7 +27,7 @@ def functions_code(target: Target) -> Code:
         type = f"<{LANES} x float>"
         with f.loop(0, n, LANES) as loop:
             operands = [f.load(type, f.element_pointer(pointer, "float", loop.index)) for pointer in (x, y)]
-            emit = getattr(math_functions, name)
+            emit = getattr(trigonometry if name in ("sin", "cos") else math_functions, name)
             result = emit(f, *operands) if name == "pow" else emit(f, operands[0])
             f.store(result, f.element_pointer(out, "float", loop.index))
         texts.append(f.text())
@@ -72,8 +72,8 @@ CASES: dict[str, tuple[Callable[[Array], Array], Array, float]] = {
     "log": (np.log, np.concatenate([magnitudes(1e-45, 3e38), sweep(0.5, 2)]), 0.81),
     "tanh": (np.tanh, signed(np.concatenate([magnitudes(1e-30, 20), sweep(0.5, 10)])), 1.3),
     "erf": (erf_of, signed(np.concatenate([magnitudes(1e-30, 10), sweep(0.5, 4)])), 1.3),
-    "sin": (np.sin, signed(np.concatenate([magnitudes(1e-30, 1e6), sweep(0, 100)])), 1.6),
-    "cos": (np.cos, signed(np.concatenate([magnitudes(1e-30, 1e6), sweep(0, 100)])), 1.6),
+    "sin": (np.sin, signed(np.concatenate([magnitudes(1e-30, 3e38), sweep(0, 100)])), 1.6),
+    "cos": (np.cos, signed(np.concatenate([magnitudes(1e-30, 3e38), sweep(0, 100)])), 1.6),
     "rsqrt": (lambda x: 1 / np.sqrt(x), magnitudes(1.2e-38, 3e38), 1.5),
 }
 
