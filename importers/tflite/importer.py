@@ -146,7 +146,12 @@ def _import_function(
         made = _operations_after(block, previous)
         _verify(operator, made)
         observer(operator, made)
-    results = [boundary.leave(context, tensor, context.value(tensor)) for tensor in graph.outputs]
+    results: list[SSAValue] = []
+    for tensor, name in zip(graph.outputs, signature.output_names, strict=True):
+        if not tensor.representable:
+            unsupported[f"output '{name}': its type {tensor.type_name} does not exist in TOSA"] = None
+            context.bind(tensor, _placeholder(context, tensor))
+        results.append(boundary.leave(context, tensor, context.value(tensor)))
     block.add_op(ReturnOp(*results))
     return FuncOp(
         signature.name,

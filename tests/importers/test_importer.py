@@ -165,3 +165,19 @@ def test_two_signatures_of_one_name() -> None:
     model.signature("serve", {"image": 0}, {"scores": 2})
     with pytest.raises(MalformedFileError, match=r"signature_defs\[1\]\.signature_key.*'serve' occurs twice"):
         tosaic.importers.import_model(model.build([0], [2]))
+
+
+def test_types_that_tosa_lacks_are_unsupported() -> None:
+    """Strings as input, operand and output: each place is reported, none as damage."""
+    model = flatten(1)
+    text, passed = model.tensor(np.float32, [1], name="text"), model.tensor(np.float32, [1], name="passed")
+    for index in (text, passed):
+        model.graph.tensors[index].type = schema.TensorType.STRING
+    model.operator("RESHAPE", [text], [passed], schema.ReshapeOptionsT(newShape=[1]))
+    with pytest.raises(UnsupportedError) as error:
+        tosaic.importers.import_model(model.build([0, text], [2, passed]))
+    assert error.value.reasons == [
+        "input 'text': its type STRING does not exist in TOSA",
+        "RESHAPE('text') -> 'passed': tensor 'text' is of type STRING, which TOSA does not have",
+        "output 'passed': its type STRING does not exist in TOSA",
+    ]
