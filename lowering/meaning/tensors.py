@@ -99,9 +99,8 @@ def _pack(operation: linalg.PackOp, operands: Sequence[Array], _: Values) -> Seq
     source, dest, *rest = operands
     padding = rest[0] if operation.padding_value is not None else 0
     tiles = dict(zip(operation.tiled_dims, operation.tile_sizes, strict=True))
-    padded = np.pad(
-        source, [(0, -size % tiles.get(dim, 1)) for dim, size in enumerate(source.shape)], constant_values=padding
-    )
+    amounts = [(0, -size % tiles.get(dim, 1)) for dim, size in enumerate(source.shape)]
+    padded = np.pad(source, amounts, constant_values=padding) if np.any(amounts) else source
     split: list[int] = []
     outer: dict[int, int] = {}
     inner: dict[int, int] = {}
