@@ -44,6 +44,26 @@ def test_mul(data: st.DataObject, shape: Any, activation: int, dtype: Any) -> No
 
 
 @few
+@given(st.data(), shapes, activations, st.sampled_from([np.int8, np.uint8]))
+def test_div(data: st.DataObject, shape: Any, activation: int, dtype: Any) -> None:
+    """Divisors of less than 16 steps and results of fine steps.
+
+    The kernels refuse divisors of zero. For great divisors and coarse results they shift by more than 31 bits, which
+    C leaves undefined and which makes 0 / 128 one step above zero.
+    """
+    dividend, (values, parameters) = (data.draw(tensor(extents, dtype)) for extents in shape)
+    zero_point = parameters["zero_point"]
+    divisor = np.clip(values, max(zero_point - 15, np.iinfo(dtype).min), min(zero_point + 15, np.iinfo(dtype).max))
+    other = zero_point + 1 if zero_point < np.iinfo(dtype).max else zero_point - 1
+    divisor = np.where(divisor == zero_point, other, divisor).astype(dtype)
+    scale = dividend[1]["scale"] / parameters["scale"] / data.draw(st.floats(16, 64))
+    output = (dtype, {"scale": scale, "zero_point": data.draw(zero_points(dtype))})
+    options = schema.DivOptionsT(fusedActivationFunction=activation)
+    model, arrays = single_operator("DIV", [dividend, (divisor, parameters)], output, options)
+    assert_same(model, arrays)
+
+
+@few
 @given(st.data(), shapes)
 def test_squared_difference(data: st.DataObject, shape: Any) -> None:
     operands = [data.draw(tensor(extents)) for extents in shape]

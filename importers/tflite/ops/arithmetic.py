@@ -10,7 +10,9 @@ from xdsl.dialects.builtin import IntegerType, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, cast, centered, element_type_of, rescale
+from ....tosa.elements import numpy_dtype
+from ...quantization import Scale, cast, centered, element_type_of, quantize_multiplier, rescale
+from ..fixed_point_operations import high_multiply, reciprocal, right_shift_away
 from ..legalization import Context, Operator, Tensor, legalize
 from .activation import fused_activation
 from .shaping import broadcast
@@ -125,15 +127,41 @@ def squared_difference(op: Operator, context: Context) -> SSAValue:
 
 @legalize("DIV")
 def div(op: Operator, context: Context) -> SSAValue:
-    """Float: left * (1 / right), as TOSA has no division; int32 truncates towards zero."""
+    """Float: left * (1 / right), as TOSA has no division; int32 without a scale truncates towards zero."""
     left, right = _operands(op, context)
     if _is_quantized(op):
-        context.unsupported("quantised DIV; convert the model with DIV in float")
-    if isinstance(element_type_of(left), IntegerType):
+        result = _quantized_quotient(op, context, left, right)
+    elif isinstance(element_type_of(left), IntegerType):
         result = context.add(tosa.IntDivOp(left, right))
     else:
         result = multiply(context, left, context.add(tosa.ReciprocalOp(right)))
     return fused_activation(context, result, op.options(tflite.DivOptions).FusedActivationFunction(), op.output())
+
+
+def _quantized_quotient(op: Operator, context: Context, left: SSAValue, right: SSAValue) -> SSAValue:
+    """left times the reciprocal of right, bit for bit `kernels/internal/reference/div.h`, which refuses zeros."""
+    dividend, divisor, output = op.input(0), op.input(1), op.output()
+    wide, by = centered(context, left, dividend.zero_point), centered(context, right, divisor.zero_point)
+    zero, one = context.splat(0, like=wide), context.splat(1, like=wide)
+    wide = context.add(tosa.SelectOp(context.add(tosa.GreaterOp(zero, by)), context.add(tosa.SubOp(zero, wide)), wide))
+    by = context.add(tosa.AbsOp(by))
+    leading_zeros = context.add(tosa.ClzOp(by))
+    inverse = reciprocal(context, by, leading_zeros)
+    # As many bits as the dividend leaves free are used: those above its magnitude, but one.
+    sign = context.add(tosa.ArithmeticRightShiftOp(wide, context.splat(31, like=wide), round=False))
+    free = context.add(tosa.ClzOp(context.add(tosa.BitwiseXorOp(wide, sign))))
+    headroom = context.add(tosa.SubOp(free, one))
+    quotient = high_multiply(context, context.add(tosa.LogicalLeftShiftOp(wide, headroom)), inverse)
+    factor = np.float32(dividend.scale) / (np.float32(divisor.scale) * np.float32(output.scale))
+    mantissa, exponent = (int(part[0]) for part in quantize_multiplier(factor))
+    scaled = high_multiply(context, quotient, context.splat(mantissa, like=quotient))
+    reciprocal_bits = context.add(tosa.SubOp(context.splat(31 - exponent, like=by), leading_zeros))
+    shift = context.add(tosa.ClampOp(context.add(tosa.AddOp(reciprocal_bits, headroom)), 0, 31))
+    result = context.add(
+        tosa.AddOp(right_shift_away(context, scaled, shift), context.splat(output.zero_point, like=scaled))
+    )
+    limits = np.iinfo(numpy_dtype(output.element_type))
+    return cast(context, context.add(tosa.ClampOp(result, limits.min, limits.max)), output.element_type)
 
 
 @legalize("FLOOR_DIV")

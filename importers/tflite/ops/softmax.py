@@ -20,6 +20,7 @@ from xdsl.ir import SSAValue
 from ....tosa import dialect as tosa
 from ...quantization import cast, element_type_of, quantize_multiplier
 from ..fixed_point import INT32_MAX, Array, doubling_high_multiply, exp_on_negative_values
+from ..fixed_point_operations import high_multiply, reciprocal, right_shift
 from ..legalization import Context, Operator, legalize
 from .shaping import shape_of
 
@@ -68,16 +69,16 @@ def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> S
     if element_type_of(x) != i8 or op.output().element_type != i8:
         context.unsupported(f"SOFTMAX from {element_type_of(x)} to {op.output().element_type}; 8 bits are supported")
     exp = _exp_of_differences(context, x, _exp_entries(beta, op.input(0).scale))
-    total = context.add(tosa.ReduceSumOp(_right_shift(context, exp, _SUM_BITS), axis=last_axis(x)))
+    total = context.add(tosa.ReduceSumOp(right_shift(context, exp, _SUM_BITS), axis=last_axis(x)))
     leading_zeros = context.add(tosa.ClzOp(total))
-    reciprocal = _reciprocal(context, total, leading_zeros)
+    inverse = reciprocal(context, total, leading_zeros)
     # The sum has 31 - 12 fraction bits, the reciprocal is that of the sum shifted to [1, 2), the result has 8 bits.
     exponent = context.add(tosa.SubOp(context.splat(_SUM_BITS + 31 - 8, like=total), leading_zeros))
     # Sums of 512 and more need more than the greatest shift. LiteRT's reference aborts there; we scale the reciprocal.
     limited = context.add(tosa.MinimumOp(exponent, context.splat(31, like=total)))
     excess = context.add(tosa.SubOp(exponent, limited))
-    reciprocal = context.add(tosa.ArithmeticRightShiftOp(reciprocal, excess, round=False))
-    quotient = context.add(tosa.ArithmeticRightShiftOp(high_multiply(context, exp, reciprocal), limited, round=True))
+    inverse = context.add(tosa.ArithmeticRightShiftOp(inverse, excess, round=False))
+    quotient = context.add(tosa.ArithmeticRightShiftOp(high_multiply(context, exp, inverse), limited, round=True))
     shifted = context.add(tosa.SubOp(quotient, context.splat(128, like=quotient)))
     return cast(context, context.add(tosa.MinimumOp(shifted, context.splat(127, like=shifted))), i8)
 
@@ -112,34 +113,3 @@ def _exp_of_differences(context: Context, x: SSAValue, entries: Array) -> SSAVal
     low = context.add(tosa.ArithmeticRightShiftOp(low, context.splat(7, like=low), round=False))
     low = context.add(tosa.AddOp(low, context.splat(0x8000, like=low)))
     return context.add(tosa.AddOp(high, low))
-
-
-def high_multiply(context: Context, a: SSAValue, b: SSAValue) -> SSAValue:
-    """SaturatingRoundingDoublingHighMul of values that do not saturate: a * b * 2^-31, halves up."""
-    return context.add(tosa.MulOp(a, b, context.constant(np.array([31], np.int8))))
-
-
-def _right_shift(context: Context, value: SSAValue, bits: int) -> SSAValue:
-    """RoundingDivideByPOT of a value that is not negative."""
-    return context.add(tosa.ArithmeticRightShiftOp(value, context.splat(bits, like=value), round=True))
-
-
-def _reciprocal(context: Context, value: SSAValue, leading_zeros: SSAValue) -> SSAValue:
-    """1 / (value shifted to [1, 2)) with 31 fraction bits: GetReciprocal of TFLite's `kernels/internal/common.h`.
-
-    Newton's iteration x += x * (1 - d * x) on half the denominator d, with two integer bits, from 48/17 - 32/17 * d.
-    """
-    one = context.splat(1 << 29, like=value)
-    two_bits = context.splat(2, like=value)
-    normalised = context.add(tosa.LogicalLeftShiftOp(value, leading_zeros))
-    half = context.add(tosa.LogicalRightShiftOp(normalised, context.splat(1, like=value)))
-    slope = high_multiply(context, half, context.splat(-1010580540, like=value))
-    x = context.add(tosa.AddOp(context.splat(1515870810, like=value), slope))
-    for _ in range(3):
-        rest = context.add(tosa.SubOp(one, high_multiply(context, half, x)))
-        step = context.add(tosa.LogicalLeftShiftOp(high_multiply(context, x, rest), two_bits))
-        x = context.add(tosa.AddOp(x, step))
-    # Doubling saturates: 2^30 stands for 1, which has no representation with 31 fraction bits.
-    doubled = context.add(tosa.LogicalLeftShiftOp(x, context.splat(1, like=value)))
-    too_great = context.add(tosa.GreaterOp(x, context.splat((1 << 30) - 1, like=value)))
-    return context.add(tosa.SelectOp(too_great, context.splat(INT32_MAX, like=value), doubled))
