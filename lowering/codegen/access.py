@@ -18,7 +18,7 @@ from xdsl.ir.affine import (
 
 from .arithmetic import i64
 from .emit import Function
-from .types import BF16, F16, I1, I8, I16, Value, bits_of, byte_size, memory_type, register_type, vector_type
+from .types import BF16, F16, I1, I8, I16, Value, byte_size, memory_type, register_type, vector_type
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,3 @@ def evaluate(f: Function, expression: AffineExpr, indices: Sequence[Value]) -> V
                 case AffineBinaryOpKind.CeilDiv:
                     return f.udiv(f.add(left, f.sub(right, i64(1))), right)
     raise TypeError(f"indexing maps with symbols are not generated: {expression}")
-
-
-def element_bits(tensor: Tensor) -> int:
-    return bits_of(memory_type(tensor.element))

@@ -38,21 +38,10 @@ def _dot_u8s8(accumulator: Array, a: Array, b: Array) -> Array:
     return accumulator + products.reshape(-1, 4).sum(1, dtype=np.int32)
 
 
-def _dot_s16(accumulator: Array, a: Array, b: Array) -> Array:
-    """accumulator[i] += a[2i] * b[2i] + a[2i + 1] * b[2i + 1], wrapping."""
-    return accumulator + _multiply_add_s16(a, b)
-
-
 def _multiply_add_s16(a: Array, b: Array) -> Array:
     """a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in 32 bits."""
     products = a.astype(np.int32) * b.astype(np.int32)
     return products.reshape(-1, 2).sum(1, dtype=np.int32)
-
-
-def _multiply_add_u8s8(a: Array, b: Array) -> Array:
-    """Unsigned a[2i] * signed b[2i] + a[2i + 1] * b[2i + 1], saturated to 16 bits."""
-    products = a.view(np.uint8).astype(np.int32) * b.astype(np.int32)
-    return products.reshape(-1, 2).sum(1).clip(-(2**15), 2**15 - 1).astype(np.int16)
 
 
 def _flush(values: Array) -> Array:
@@ -69,21 +58,9 @@ def _dot_bf16(accumulator: Array, a: Array, b: Array) -> Array:
     return wide.astype(np.float32)
 
 
-def _permute_bytes(table: Array, indices: Array) -> Array:
-    """table[indices[i] mod 64]."""
-    return table[indices.view(np.uint8) & 63]
-
-
 def _permute_bytes_two(low: Array, indices: Array, high: Array) -> Array:
     """Byte indices[i] mod 128 of `low` followed by `high`."""
     return np.concatenate([low, high])[indices.view(np.uint8) & 127]
-
-
-def _shuffle_bytes(table: Array, indices: Array) -> Array:
-    """Within every 16 bytes, table[indices[i] mod 16], or zero where indices[i] has its top bit set."""
-    rows, picks = table.reshape(-1, 16), indices.view(np.uint8).reshape(-1, 16)
-    picked = np.take_along_axis(rows, (picks & 15).astype(np.int64), 1)
-    return np.where(picks & 128, 0, picked).astype(np.int8).reshape(-1)
 
 
 def _rows(
@@ -119,17 +96,6 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         _dot_u8s8,
     ),
     *_rows(
-        "vpdpwssd",
-        {
-            512: ("llvm.x86.avx512.vpdpwssd.512", "avx512vnni"),
-            256: ("llvm.x86.avx512.vpdpwssd.256", "avx512vnni", "avxvnni"),
-            128: ("llvm.x86.avx512.vpdpwssd.128", "avx512vnni", "avxvnni"),
-        },
-        _I32,
-        (_I32, _I16, _I16),
-        _dot_s16,
-    ),
-    *_rows(
         "vdpbf16ps",
         {
             512: ("llvm.x86.avx512bf16.dpbf16ps.512", "avx512bf16"),
@@ -152,40 +118,11 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         _multiply_add_s16,
     ),
     *_rows(
-        "pmaddubsw",
-        {
-            512: ("llvm.x86.avx512.pmaddubs.w.512", "avx512bw"),
-            256: ("llvm.x86.avx2.pmadd.ub.sw", "avx2"),
-            128: ("llvm.x86.ssse3.pmadd.ub.sw.128", "ssse3"),
-        },
-        _I16,
-        (_I8, _I8),
-        _multiply_add_u8s8,
-    ),
-    *_rows(
-        "vpermb",
-        {512: ("llvm.x86.avx512.permvar.qi.512", "avx512vbmi")},
-        _I8,
-        (_I8, _I8),
-        _permute_bytes,
-    ),
-    *_rows(
         "vpermi2b",
         {512: ("llvm.x86.avx512.vpermi2var.qi.512", "avx512vbmi")},
         _I8,
         (_I8, _I8, _I8),
         _permute_bytes_two,
-    ),
-    *_rows(
-        "pshufb",
-        {
-            512: ("llvm.x86.avx512.pshuf.b.512", "avx512bw"),
-            256: ("llvm.x86.avx2.pshuf.b", "avx2"),
-            128: ("llvm.x86.ssse3.pshuf.b.128", "ssse3"),
-        },
-        _I8,
-        (_I8, _I8),
-        _shuffle_bytes,
     ),
     Instruction("pause", "llvm.x86.sse2.pause", ("sse2",), "void", (), lambda: np.empty(0)),
 )

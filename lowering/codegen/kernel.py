@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from .body import constant
 from .emit import Function
 from .types import I64, PTR, Value, memory_type
 
-SCALAR_OPERATIONS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
+LOOPLESS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
 """What a region holds besides its root, pad and generic: values that need no loop of their own."""
 
 
@@ -69,7 +68,7 @@ class KernelContext:
     @property
     def operations(self) -> list[Operation]:
         """The root, its pad and the trailing generic, in order."""
-        return [op for op in self.block.ops if op.results and not isinstance(op, SCALAR_OPERATIONS)]
+        return [op for op in self.block.ops if op.results and not isinstance(op, LOOPLESS)]
 
     def place(self, value: SSAValue, pointer: Value) -> Tensor:
         """Says that an intermediate tensor lies at `pointer`."""
@@ -137,12 +136,3 @@ def _extent(type: Attribute) -> str:
     """Lets LLVM load from the buffer ahead of a branch."""
     size = _tensor(type, Value(PTR, "null")).nbytes
     return f" dereferenceable({size})" if size > 0 else ""
-
-
-def row_indices(f: Function, linear: Value, shape: Sequence[int]) -> list[Value]:
-    """The indices of element `linear` of a row-major array."""
-    indices: list[Value] = []
-    for size in reversed(shape[1:]):
-        indices.append(f.urem(linear, i64(size)))
-        linear = f.udiv(linear, i64(size))
-    return [linear, *reversed(indices)] if shape else []
