@@ -73,11 +73,14 @@ class Lanewise(ABC):
 def lanewise_tile(target: Target, sums: str, channels: int, multiplier: int, width: int) -> Tile:
     """Full vectors, masked where need be; smaller ones without masks or to stay within one image channel.
 
-    Up to four vectors make eight independent accumulators of rows of `width` pixels that are too short for it.
+    Several vectors make independent accumulators of rows of few pixels, and longer runs of memory of all: pixels whose
+    distance is a multiple of 1 KiB fall into so few cache sets that a line should be used whole, with its neighbour.
+    Half of the registers are accumulators.
     """
     full, total = target.vector_bits // bits_of(sums), channels * multiplier
     if multiplier > 1:
         return Tile(sums, full if channels == 1 and target.avx512 else gcd(full, multiplier), 1, _MOST_PIXELS)
     lanes = full if target.avx512 else gcd(full, total)
-    fitting = (v for v in (4, 2) if min(width, _MOST_PIXELS) * v <= _MOST_PIXELS and total % (v * lanes) == 0)
+    pixels, accumulators = min(width, _MOST_PIXELS), target.vector_registers // 2
+    fitting = (v for v in (4, 2) if pixels * v <= accumulators and total % (v * lanes) == 0)
     return Tile(sums, lanes, next(fitting, 1), _MOST_PIXELS)
