@@ -2,8 +2,7 @@
 
 - a loop of extent one is read as that loop, not as the constant 0, so that in-place reads are told from broadcasts;
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
-- a contraction moves down to its first user, past the sums that correct it for zero points, so that it is computed last
-  of what its consumers read and they fuse into it;
+- a contraction waits until its consumers have everything else they need (see `schedule`);
 - a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
 - views sink behind element-wise operations (see `sink_views`).
 """
@@ -15,12 +14,13 @@ from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
-from xdsl.ir import Block, Operation, OpResult, SSAValue
+from xdsl.ir import Block, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
 from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
+from .schedule import schedule
 from .sink_views import share_views, sink_views
 
 _CONTRACTIONS = (Conv2DNhwcFhwcOp, MatmulOp, BatchMatmulOp)
@@ -36,9 +36,7 @@ def prepare(block: Block) -> None:
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
             _pointwise_to_matmul(op)
-    for op in list(block.ops):
-        if isinstance(op, _CONTRACTIONS):
-            _sink_to_first_user(op)
+    schedule(block)
     sink_views(block)
     share_views(block)
 
@@ -95,24 +93,6 @@ def _stored(weights: SSAValue) -> SSAValue | None:
     stored = producer.inputs[0]
     constant = constant_array(view_source(stored)) is not None
     return stored if conversion.operands[0] is body.args[0] and constant else None
-
-
-def _sink_to_first_user(op: Operation) -> None:
-    """Move `op`, with the views of its result right behind it, down to its first user or the next contraction."""
-    moved, stop = [op], op.next_op
-    while isinstance(stop, CollapseShapeOp | ExpandShapeOp) and stop.src is moved[-1].results[0]:
-        moved.append(stop)
-        stop = stop.next_op
-    block = op.parent
-    assert block is not None
-    users = {block.find_ancestor_op_in_block(use.operation) for link in moved for use in link.results[0].uses}
-    while stop is not None and stop not in users and not isinstance(stop, _CONTRACTIONS) and stop.results:
-        stop = stop.next_op
-    if stop is None or stop is moved[-1].next_op:
-        return
-    for link in moved:
-        link.detach()
-        block.insert_op_before(link, stop)
 
 
 def _is_pointwise(op: Conv2DNhwcFhwcOp) -> bool:

@@ -119,6 +119,15 @@ def test_zero_point_corrections_do_not_keep_a_matmul_from_its_consumers() -> Non
     assert "tosa.apply_scale" in body(matmul)
 
 
+def test_a_contraction_waits_for_the_padded_shortcut_that_is_added_to_it() -> None:
+    program = Program(np.float32, (1, 4, 4, 4))
+    convolved = program.conv2d(RNG, program.inputs[0], 6, 1)
+    shortcut = program.add(tosa.PadOp(program.inputs[0], program.shape(0, 0, 0, 0, 0, 0, 0, 2), program.scalar(0)))
+    pad, contraction = dispatches(program.finish(program.add(tosa.AddOp(convolved, shortcut))))
+    assert work(pad) == ["tensor.pad"]
+    assert work(contraction) == ["linalg.matmul", "linalg.generic"]
+
+
 def test_constants_with_one_value_become_scalars() -> None:
     program = Program(np.float32, (2, 3))
     twos = program.constant(np.full((2, 3), 2, np.float32))
