@@ -174,7 +174,7 @@ def test_wrong_options(deploy: Deploy, arguments: list[str], code: int, message:
     [
         ("empty.tflite", b"", "empty.tflite"),
         ("short.tflite", MODEL.read_bytes()[:2000], "short.tflite"),
-        ("noise.mlir", b"\xff\xfe\x00" * 100, "noise.mlir: neither MLIR text nor a TOSA FlatBuffer"),
+        ("noise.mlir", b"\xff\xfe\x00" * 100, "byte 0 is not UTF-8"),
         ("wrong.mlir", b"module {\n  nonsense\n}\n", "wrong.mlir"),
         ("empty.mlir", b"", "empty.mlir: the file is empty"),
         ("short.tosa", b"\x10\x00\x00\x00TOSA\x00\x00", "short.tosa"),
