@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -201,6 +202,15 @@ def test_damaged_files_are_named(deploy: Deploy, module: Path, tmp_path: Path) -
     (tmp_path / "in.npz").write_bytes(b"PK\x03\x04 nonsense")
     outcome = deploy(module, "--input", tmp_path / "in.npz")
     assert outcome.code == 1 and "in.npz is no .npz archive" in outcome.err
+
+
+def test_an_artifact_for_another_cpu_says_what_is_missing(deploy: Deploy, tmp_path: Path) -> None:
+    artifact = native.artifact()
+    foreign = dataclasses.replace(artifact.images[0], target="future", features=("x86_64", "avx4096"))
+    dataclasses.replace(artifact, images=(foreign,)).save(tmp_path / "foreign.module")
+    outcome = deploy(tmp_path / "foreign.module")
+    assert outcome.code == 1 and outcome.err.endswith("cannot run the artifact: future needs avx4096\n")
+    assert outcome.err.count("\n") == 1 and outcome.out == ""
 
 
 def test_a_traceback_only_with_debug(module: Path) -> None:
