@@ -19,7 +19,7 @@ def conv_2d(op: Operator, context: Context) -> SSAValue:
     """Input [N, H, W, C], weight [OC, KH, KW, C / groups]."""
     options = op.options(tflite.Conv2DOptions)
     weight = context.value(op.input(1))
-    _, *kernel, group_channels = _four(context, op, weight)
+    _, *kernel, group_channels = _weight_shape(context, op, weight)
     stride = [options.StrideH(), options.StrideW()]
     dilation = [options.DilationHFactor(), options.DilationWFactor()]
     x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
@@ -52,7 +52,7 @@ def depthwise_conv_2d(op: Operator, context: Context) -> SSAValue:
     """Input [N, H, W, C], weight [1, KH, KW, C * M], whose channel c * M + m stems from input channel c."""
     options = op.options(tflite.DepthwiseConv2DOptions)
     weight = context.value(op.input(1))
-    _, *kernel, channels = _four(context, op, weight)
+    _, *kernel, channels = _weight_shape(context, op, weight)
     stride = [options.StrideH(), options.StrideW()]
     dilation = [options.DilationHFactor(), options.DilationWFactor()]
     x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
@@ -83,7 +83,7 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
     options = op.options(tflite.TransposeConvOptions)
     sizes = context.constant_data(op.input(0)).tolist()
     weight, x = context.value(op.input(1)), context.value(op.input(2))
-    _, *kernel, _ = _four(context, op, weight)
+    _, *kernel, _ = _weight_shape(context, op, weight)
     stride = [options.StrideH(), options.StrideW()]
     out_pad: list[int] = []
     for axis in (0, 1):
@@ -106,7 +106,8 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
     return Contraction(op, options.FusedActivationFunction(), input=2, bias=3).emit(context, x, weight, make)
 
 
-def _four(context: Context, op: Operator, weight: SSAValue) -> tuple[int, ...]:
+def _weight_shape(context: Context, op: Operator, weight: SSAValue) -> tuple[int, ...]:
+    """The four static extents of a convolution's weights."""
     shape = shape_of(weight)
     if len(shape) != 4 or DYNAMIC in shape:
         context.unsupported(f"weights of shape {shape}; four static extents are needed")
