@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from ..runtime.artifact import Artifact, BufferReference, Image, Signature, Space, Step, TensorInfo
 from ..runtime.device import parse_devices
-from ..runtime.errors import ArgumentError
+from ..runtime.errors import ArgumentError, TosaicError
 from ..tosa.elements import numpy_dtype
 from . import pipeline
 from .codegen import build_image
@@ -66,7 +66,12 @@ def compile(
             report=report if number == 0 else None,
         )
         begin = time.perf_counter()
-        signatures, image = _generate(lowered, each)
+        try:
+            signatures, image = _generate(lowered, each)
+        except TosaicError:
+            raise
+        except Exception as error:
+            raise pipeline.PhaseError(CODEGEN, error, pipeline.dump_folder(folder)) from error
         if report is not None:
             report(CODEGEN, time.perf_counter() - begin)
         plans.append(signatures)

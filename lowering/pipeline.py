@@ -76,8 +76,19 @@ Report = Callable[[str, float], None]
 """Called with the name of each phase and the seconds it took, verification included."""
 
 
-class PhaseError(Exception):
-    """A phase went wrong in a way that is no fault of the program: a bug, with what helps to find it."""
+class PhaseError(TosaicError):
+    """A phase went wrong in a way that is no fault of the program: a bug, in one line with what helps to find it."""
+
+    def __init__(self, phase: str, error: Exception, folder: str | Path | None) -> None:
+        what = "left invalid IR" if isinstance(error, VerifyException) else "failed"
+        hint = f"the IR is in {folder}" if folder else f"set {DUMP_VARIABLE} to a folder to see the IR"
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        super().__init__(f"phase {phase} {what}: {reason} ({hint})")
+
+
+def dump_folder(dump_dir: str | Path | None) -> str | Path | None:
+    """Where the IR goes after each phase: what was asked for, else what the environment says."""
+    return dump_dir or os.environ.get(DUMP_VARIABLE)
 
 
 def run(
@@ -98,7 +109,7 @@ def run(
     names = [phase.name for phase in phases]
     if stop_after is not None and stop_after not in names:
         raise ArgumentError(f"unknown phase {stop_after!r}; the phases are: {', '.join(names)}")
-    folder = dump_dir or os.environ.get(DUMP_VARIABLE)
+    folder = dump_folder(dump_dir)
     require_static_shapes(module)
     for number, phase in enumerate(phases, start=1):
         begin = time.perf_counter()
@@ -108,9 +119,7 @@ def run(
         except TosaicError:
             raise
         except Exception as error:
-            what = "left invalid IR" if isinstance(error, VerifyException) else "failed"
-            hint = f"the IR is in {folder}" if folder else f"set {DUMP_VARIABLE} to a folder to see the IR"
-            raise PhaseError(f"phase {phase.name} {what}: {error} ({hint})") from error
+            raise PhaseError(phase.name, error, folder) from error
         finally:
             if folder:
                 dump(module, Path(folder), f"{number:02}-{phase.name}.mlir")

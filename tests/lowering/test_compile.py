@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tosaic.lowering import compile
+from tosaic.lowering.pipeline import PhaseError
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime import load
 from tosaic.runtime.errors import ArgumentError
@@ -76,6 +78,19 @@ def test_names_types_and_devices_reach_the_artifact() -> None:
     assert str(signature.inputs[0]) == "input0: float32[1x4]"
     assert str(signature.outputs[0]) == "output0: float32[1x4]"
     assert dict(artifact.metadata) == {"devices": "cpu:2", "target": "x86-64-v2"}
+
+
+def test_a_failure_of_code_generation_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(text: str, target: object) -> bytes:
+        raise RuntimeError("LLVM IR parsing error\nexpected type")
+
+    # `tosaic.lowering.compile` is the function: it hides the module of the same name.
+    monkeypatch.setattr(import_module("tosaic.lowering.compile"), "assemble", fail)
+    program = Program(np.float32, (1, 4))
+    with pytest.raises(PhaseError) as caught:
+        compile(program.finish(program.inputs[0]))
+    assert str(caught.value).startswith("phase codegen failed: LLVM IR parsing error (set TOSAIC_DUMP_IR")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
