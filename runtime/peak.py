@@ -10,6 +10,7 @@ import ctypes
 import functools
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cpu_features import host_features
@@ -74,7 +75,7 @@ def _measure(instruction: _Instruction, bits: int) -> float:
     return _ITERATIONS * accumulators * (bits // 32) * instruction.operations / fastest
 
 
-def _time(loop: ctypes._CFuncPtr) -> float:  # type: ignore[name-defined]
+def _time(loop: Callable[[int], None]) -> float:
     begin = time.perf_counter()
     loop(_ITERATIONS)
     return time.perf_counter() - begin
