@@ -81,11 +81,11 @@ def test_names_types_and_devices_reach_the_artifact() -> None:
 
 
 def test_a_failure_of_code_generation_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(text: str, target: object) -> bytes:
+    def fail(*arguments: object) -> None:
         raise RuntimeError("LLVM IR parsing error\nexpected type")
 
     # `tosaic.lowering.compile` is the function: it hides the module of the same name.
-    monkeypatch.setattr(import_module("tosaic.lowering.compile"), "assemble", fail)
+    monkeypatch.setattr(import_module("tosaic.lowering.compile"), "build_image", fail)
     program = Program(np.float32, (1, 4))
     with pytest.raises(PhaseError) as caught:
         compile(program.finish(program.inputs[0]))
