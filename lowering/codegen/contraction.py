@@ -147,6 +147,7 @@ def product_of(target: Target, left: TensorType, right: TensorType, result: Tens
 def _aliases(row_bytes: int, m0: int, panels: int) -> bool:
     """Whether rows this far apart fall into so few cache sets that copying them pays.
 
-    A level-1 cache maps addresses 4 KiB apart to one set of 8 to 12 ways. Copying costs about 3 / n of the product.
+    A level-1 cache maps addresses 4 KiB apart to one set of 8 to 12 ways, so that rows 1 KiB apart share four sets.
+    Copying costs about 3 / n of the product.
     """
-    return row_bytes % 2048 == 0 and m0 >= 4 and panels >= 4
+    return row_bytes % 1024 == 0 and m0 >= 4 and panels >= 4
