@@ -59,10 +59,7 @@ def _deduplicate(block: Block) -> None:
     for constants in by_type.values():
         known: dict[bytes, ConstOp] = {}
         for op in constants if len(constants) > 1 else ():
-            first = known.setdefault(op.values.digest, op)
-            if first is op:
-                continue
-            if block.get_operation_index(op) < block.get_operation_index(first):
-                raise AssertionError("constants are listed in program order")
-            op.output.replace_all_uses_with(first.output)
-            erase(op)
+            first = known.setdefault(op.values.digest, op)  # in program order: the first is there for all users
+            if first is not op:
+                op.output.replace_all_uses_with(first.output)
+                erase(op)

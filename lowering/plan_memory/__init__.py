@@ -5,6 +5,9 @@
 - Everything else shares the arena: tensors whose lifetimes do not overlap may lie on top of each other. A view lies
   where its source lies.
 
+No result lies on top of an operand of its own dispatch: kernels promise LLVM that their buffers do not alias, and the
+element-wise operations that could work in place have mostly been fused away.
+
 Places are `BufferAttr`s on the regions; a function's `dispatch.arena_bytes` is the size of its arena, a constant's
 `dispatch.offset` its offset. The runtime keeps readable slack behind arena and constants, so no buffer carries its own.
 Steps that share memory without sharing a tensor depend on each other too: barriers have to look at buffers.
