@@ -119,7 +119,7 @@ def test_thousands_of_calls_give_the_right_result(code: tuple[Code, dict[str, st
     x = rng.integers(-1000, 1000, SIZE, dtype=np.int32)
     expected = x + LENGTH  # reversed an even number of times
     # More threads than processors take turns, which is slow but must be right.
-    calls = {1: 5000, 2: 5000, 4: 300}[threads]
+    calls = {1: 3000, 2: 3000, 4: 200}[threads]
     with program(code, threads) as loaded:
         for _ in range(calls):
             np.testing.assert_array_equal(loaded.run("main", x), expected)

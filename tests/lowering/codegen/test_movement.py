@@ -72,7 +72,7 @@ def test_insert_slice() -> None:
     check_one(["3x20xf32", "5x40xf32"], "5x40xf32", operation)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.tuples(st.integers(1, 70), st.integers(1, 50)),
     st.tuples(st.sampled_from([1, 2, 4, 7, 16, 32]), st.sampled_from([1, 2, 4])),
