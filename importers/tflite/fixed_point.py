@@ -103,10 +103,13 @@ def quantized_table(function: Callable[[Array], Array], input: Tensor, output: T
     return np.clip(np.nan_to_num(_round(scaled) + output.zero_point), -128, 127).astype(np.int8)
 
 
-def interpolated_table(function: Callable[[Array], Array], input: Tensor, output: Tensor) -> Array:
-    """The 513 int16 entries of a float32 `function`, biased for linear interpolation as TFLite's LUTPopulate does."""
-    low, high = _int16_range(input)
-    output_low, output_high = _int16_range(output)
+def interpolated_table(function: Callable[[Array], Array], input_scale: float, output_scale: float) -> Array:
+    """The 513 int16 entries of a float32 `function`, biased for linear interpolation as TFLite's LUTPopulate does.
+
+    16-bit tensors have no zero points.
+    """
+    low, high = _int16_range(input_scale)
+    output_low, output_high = _int16_range(output_scale)
     step = (high - low) / np.float32(512)
     inverse_scale = np.float32(65536) / (output_high - output_low)
     positions = np.arange(513, dtype=np.float32)
@@ -123,10 +126,9 @@ def interpolated_table(function: Callable[[Array], Array], input: Tensor, output
     return np.clip(np.nan_to_num(entries), -32768, 32767).astype(np.int16)
 
 
-def _int16_range(tensor: Tensor) -> tuple[np.float32, np.float32]:
+def _int16_range(scale: float) -> tuple[np.float32, np.float32]:
     """The real numbers that -32768 and 32767 stand for, in float32."""
-    low, high = (np.float32(tensor.scale) * np.float32(limit - tensor.zero_point) for limit in (-32768, 32767))
-    return low, high
+    return np.float32(scale) * np.float32(-32768), np.float32(scale) * np.float32(32767)
 
 
 def libm(function: Callable[[Array], Array], x: Array) -> Array:
