@@ -26,8 +26,8 @@ _BLOCK_BYTES = 512 * 1024
 _FEWEST_ROWS, _MOST_ROWS = 64, 128
 _K_BLOCK_STEPS = 1024
 """Beyond this many steps a panel is swept in parts, so that a part (128 KiB of f32 at n0 = 32) stays in L2."""
-_RESIDENT_BYTES = 256 * 1024
-"""A right side of this size stays in L2 whatever the order, so that blocks may be as small as balance asks."""
+_RESIDENT_BYTES = 768 * 1024
+"""A right side of this size stays in an L2 of 1 MiB in any order, so that blocks may be as small as balance asks."""
 _UNITS = 32
 """Units that keep threads within a few percent of each other."""
 
