@@ -14,9 +14,10 @@ from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .lanewise import Lanewise, lanewise_tile
-from .sliding import Combine, Image, Sliding, load_lanes, start_of
+from .sliding import Sliding
 from .types import I8, I32, Value, bits_of, is_float, memory_type
 from .window import Window
+from .window_tile import Combine, Image, load_lanes, start_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,9 @@ from typing import Self
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
-from .sliding import MOST_TAPS, Tile, load_lanes
 from .types import I8, I32, Value, lanes_of, vector_type
 from .window import Window
+from .window_tile import MOST_TAPS, Tile, load_lanes
 
 _ROWS = 4
 _VECTORS = 4

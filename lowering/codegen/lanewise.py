@@ -11,8 +11,8 @@ from typing import Self
 from ..target import Target
 from .emit import Function
 from .product import widen
-from .sliding import Image, Tile, load_lanes
 from .types import Value, bits_of
+from .window_tile import Image, Tile, load_lanes
 
 _MOST_PIXELS = 8
 

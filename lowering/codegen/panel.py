@@ -6,6 +6,7 @@ written beyond its end and no mask is needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..target import Target
@@ -91,7 +92,7 @@ def _element(f: Function, pointer: Value, size: int, index: Value | int) -> Valu
     return f.gep(pointer, index * size if isinstance(index, int) else f.mul(index, f.const("i64", size)))
 
 
-def _cover(f: Function, count: int, lanes: int, piece) -> None:
+def _cover(f: Function, count: int, lanes: int, piece: Callable[[Value | int, int], None]) -> None:
     """Calls `piece(first, width)` so that all of `count` elements are covered, some of them perhaps twice."""
     whole = count - count % lanes
     if whole // lanes > _STRAIGHT:

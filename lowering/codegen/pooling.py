@@ -8,9 +8,10 @@ from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .lanewise import Lanewise, lanewise_tile
-from .sliding import Image, Sliding, start_of
+from .sliding import Sliding
 from .types import Value, is_float
 from .window import Window
+from .window_tile import Image, start_of
 
 
 class Sum(Lanewise):

@@ -12,122 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
-from xdsl.ir import SSAValue
-
-from ...runtime.errors import UnsupportedError
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
-from .types import Value, bits_of, memory_type, vector_type
-from .window import Window, unpadded
-
-MOST_TAPS = 32
-"""Columns of a window that are unrolled; wider windows loop over them."""
-_BODY = 96
-"""Multiply-adds in the body of the loop over window rows, for the sake of compile time."""
-
-
-class Combine(Protocol):
-    """What is done with the image under a window. A block is the V vectors of channels that a tile holds."""
-
-    @property
-    def rows(self) -> int:
-        """Rows of the window taken together."""
-        ...
-
-    @property
-    def prepares(self) -> bool:
-        """Whether `prepare` has to be called when the block of channels changes."""
-        ...
-
-    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
-        """Fills the memory at `operand` for a block of channels."""
-        ...
-
-    @property
-    def operand(self) -> Value | None:
-        """The address of what `start` and `taps` read, if they read anything."""
-        ...
-
-    def reading(self, operand: Value) -> Combine:
-        """The same with another operand."""
-        ...
-
-    def start(self, f: Function) -> list[Value]:
-        """The accumulators of a block before any tap."""
-        ...
-
-    def taps(
-        self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None
-    ) -> Sequence[Sequence[Value | None]]:
-        """What `step` needs, [count, V], of `count` taps from (kh, kw) on."""
-        ...
-
-    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
-        """A block of the image at one column of each of `rows` rows."""
-        ...
-
-    def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
-        """The accumulator after one more column."""
-        ...
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A block of `vectors` * `lanes` channels of the result for up to `most_pixels` neighbouring pixels at once."""
-
-    sums: str
-    lanes: int
-    vectors: int
-    most_pixels: int
-
-    @property
-    def channels(self) -> int:
-        return self.lanes * self.vectors
-
-    @property
-    def type(self) -> str:
-        """The vector type of one accumulator."""
-        return vector_type(self.sums, self.lanes)
-
-    @property
-    def vector_bytes(self) -> int:
-        return self.lanes * bits_of(self.sums) // 8
-
-    def pixels(self, window: Window) -> int:
-        """The number of pixels that needs the fewest tiles per row, and of those the smallest."""
-        width = window.output[1]
-        most = max(1, min(width, self.most_pixels, _BODY // min(window.kernel[1], MOST_TAPS)))
-        return -(-width // -(-width // most))
-
-
-@dataclass(frozen=True)
-class Image:
-    """The [images, height, width, channels] elements at `pointer`, surrounded by `pad_value`."""
-
-    pointer: Value
-    element: str
-    shape: tuple[int, ...]
-    before: tuple[int, int]
-    pad_value: int | float
-
-    @staticmethod
-    def of(context: KernelContext, operand: SSAValue) -> Image:
-        """The image that a root reads, seen through the padding folded into its region."""
-        source, before, pad_value = unpadded(operand)
-        tensor = context.tensor(source)
-        return Image(tensor.pointer, memory_type(tensor.element), tensor.shape, before, pad_value)
-
-    @property
-    def element_bytes(self) -> int:
-        return bits_of(self.element) // 8
-
-    @property
-    def pixel_bytes(self) -> int:
-        return self.shape[3] * self.element_bytes
+from .types import Value
+from .window import Window
+from .window_tile import MOST_TAPS, Combine, Image, Tile
 
 
 @dataclass(frozen=True)
@@ -334,16 +226,3 @@ class Sliding:
                 if len(self.epilogue.shape) == 5:  # channel and multiplier apart
                     indices[3:] = [f.udiv(first, i64(self.multiplier)), f.urem(first, i64(self.multiplier))]
                 self.epilogue.emit(f, indices, value, mask)
-
-
-def load_lanes(f: Function, element: str, address: Value, lanes: int, mask: Value | None) -> Value:
-    type = vector_type(element, lanes)
-    return f.load(type, address) if mask is None else f.masked_load(type, address, mask)
-
-
-def start_of(context: KernelContext, init: SSAValue) -> Value:
-    """The scalar that the tensor accumulated into is filled with."""
-    fill = context.tensor(init).fill
-    if fill is None:
-        raise UnsupportedError("no code can be generated", ["a window operation that accumulates into a given tensor"])
-    return fill
