@@ -47,7 +47,7 @@ def _evaluate(op: Operation) -> None:
 
 
 def _elements(array: Array, type: Attribute) -> ElementsAttr:
-    return ElementsAttr.from_array(np.ascontiguousarray(array), cast("TensorType[Attribute]", type))
+    return ElementsAttr.from_array(np.asarray(array, order="C"), cast("TensorType[Attribute]", type))
 
 
 def _deduplicate(block: Block) -> None:

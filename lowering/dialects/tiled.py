@@ -21,9 +21,10 @@ class MatmulOp(IRDLOperation):
     """result[(b,) m, n] = sum over k of (lhs[(b,) m, k] + lhs_offset) * rhs tiles[(b,) n1, k1, n0, k0].
 
     `lhs` is [M, K] or [B, M, K], `rhs` [N1, K1, N0, K0] or [B, N1, K1, N0, K0], the result [M, N] or [B, M, N].
-    Types (lhs, rhs -> result): f32, f32|f16|i8 -> f32; bf16, bf16 -> f32; f16, f16 -> f32; i8, i8 -> i32. A narrower
-    rhs is converted exactly as it is loaded. `rows` is M0, the rows of the register tile. `lhs_offset` (integers only,
-    0 or 128) makes a signed left side unsigned for `vpdpbusd`; whoever sets it subtracts offset * sum(rhs) afterwards.
+    Types (lhs, rhs -> result): f32, f32|f16|i8 -> f32; bf16, bf16 -> f32; f16, f16 -> f32|f16; i8, i8 -> i32. A
+    narrower rhs is converted exactly as it is loaded. `rows` is M0, the rows of the register tile. `lhs_offset`
+    (integers only, 0 or 128) makes a signed left side unsigned for `vpdpbusd`; whoever sets it subtracts
+    offset * sum(rhs) afterwards.
     """
 
     name = "tiled.matmul"

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import AnyFloat, DenseArrayBase, IntegerType, TensorType
+from xdsl.dialects.builtin import DenseArrayBase, IntegerType, TensorType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr
 
+from ...tosa.elements import numpy_dtype
 from ..dialects import linalg, tiled
 from .interpreter import Array, Values, meaning_of
 
@@ -148,4 +149,4 @@ def _result_shape(operation: tiled.MatmulOp | tiled.Conv2DOp) -> tuple[int, ...]
 
 def _result_dtype(operation: tiled.MatmulOp | tiled.Conv2DOp) -> np.dtype:
     assert isinstance(operation.result.type, TensorType)
-    return np.dtype(np.float32 if isinstance(operation.result.type.element_type, AnyFloat) else np.int32)
+    return numpy_dtype(operation.result.type.get_element_type())

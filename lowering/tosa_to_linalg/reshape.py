@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from xdsl.dialects import tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ArrayAttr, IndexType, IntegerAttr, TensorType, i64
 from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineMap
 
 from ...tosa.dialect.types import element_of, shape_of
 from .builder import Builder, CannotLower
@@ -24,6 +25,8 @@ def reshape(b: Builder, value: SSAValue, shape: Sequence[int]) -> SSAValue:
     source = shape_of(value)
     if tuple(shape) == source:
         return value
+    if not source:  # xDSL's tensor.expand_shape wants a group for each result dimension, and none is left here
+        return b.elementwise([(value, AffineMap(len(shape), 0, ()))], shape, element_of(value), lambda _, x: x)
     pairs = pair_dimensions(source, shape)
     collapsed = [_product([source[dim] for dim in left]) for left, _ in pairs]
     if len(collapsed) < len(source):

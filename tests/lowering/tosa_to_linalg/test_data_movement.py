@@ -43,6 +43,12 @@ def test_reshape(shapes: tuple[list[int], list[int]], seed: int) -> None:
     assert set(names(after)) <= {"tensor.collapse_shape", "tensor.expand_shape", "func.return"}
 
 
+@pytest.mark.parametrize("target", [[], [1], [1, 1, 1]])
+@pytest.mark.parametrize("source", [[], [1], [1, 1]])
+def test_reshape_of_one_element(source: list[int], target: list[int]) -> None:
+    check_exact([floats(0, *source), shape(*target)], tosa.ReshapeOp)
+
+
 @settings(max_examples=80, deadline=None)
 @given(reshapes())
 def test_paired_dimensions_hold_the_same_elements(shapes: tuple[list[int], list[int]]) -> None:
