@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -35,23 +35,17 @@ def _open(path: Path) -> AbstractContextManager[BinaryIO]:
 
 @contextlib.contextmanager
 def _replace(target: Path) -> Iterator[BinaryIO]:
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # The name is chosen before the file exists, so that at no moment an interruption could leave it behind.
+    temporary = target.with_name(f".tosaic-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with open(temporary, "xb") as stream:
             yield stream
             stream.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
+            if target.exists():
+                os.fchmod(stream.fileno(), target.stat().st_mode & 0o777)
+            os.fsync(stream.fileno())
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-
-
-def _umask() -> int:
-    """The process's umask; the system only tells it in exchange for a new one."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -34,6 +34,8 @@ def read(source: Path | str | bytes, name: str | None = None) -> ModuleOp:
         return read_flatbuffer(data, name)
     if not data.strip():
         raise MalformedFileError(f"{name}: the file is empty")
+    if b"\0" in data:
+        raise MalformedFileError(f"{name}: neither MLIR text nor a .tosa FlatBuffer")
     return text.parse(data, name)
 
 

@@ -19,8 +19,11 @@ from xdsl.dialects.builtin import AnyFloat, Builtin, DenseIntOrFPElementsAttr, M
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.parser import AttrParser, Parser
+from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
+from xdsl.utils.lexer import Input
+from xdsl.utils.mlir_lexer import MLIRLexer
 
 from ..runtime.errors import MalformedFileError
 from .dialect import Tosa, TosaOp
@@ -127,6 +130,12 @@ class _Printer(Printer):
         self.print_attribute(attribute.type)
 
 
+class _Lexer(MLIRLexer):
+    """xDSL's pattern of a string tries every way to divide it up before it finds that the closing quote is missing."""
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
+
+
 class _BitPattern(Parser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]
     """An element written in hexadecimal: for a floating-point type its bits, not its value."""
 
@@ -142,7 +151,8 @@ class _Parser(Parser):
     """Reads hexadecimal literals and resources straight into arrays."""
 
     def __init__(self, context: Context, text: str, name: str, resources: dict[str, bytes]) -> None:
-        super().__init__(context, text, name)
+        super().__init__(context, "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._resources = resources
 
     def _parse_builtin_dense_attr(self) -> Any:

@@ -180,6 +180,7 @@ MALFORMED = [
     ('"tosa.const"() <{values = dense_resource<k> : tensor<1xi8>}> : () -> tensor<1xi8>', "resource 'k' is not in"),
     ('"tosa.const"() <{values = dense<"0xAB"> : tensor<2xf32>}> : () -> tensor<2xf32>', "1 bytes .*, expected 8"),
     ('"tosa.const"() <{values = dense<"0xZZ"> : tensor<1xi8>}> : () -> tensor<1xi8>', "p.mlir:1:"),
+    (f'module attributes {{k = "{"x" * 100}', "p.mlir:1:24: End of file reached before closing"),
     ('module {}\n{-#\n dialect_resources: { builtin: { k: "0x0', "resource 'k' ends before its closing quote"),
     ('module {}\n{-#\n dialect_resources: { builtin: { k: "0x0" } } #-}', "resource 'k' is not hexadecimal"),
 ]  # fmt: skip
@@ -206,6 +207,8 @@ def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
         read(b"")
     with pytest.raises(MalformedFileError, match="<bytes>: not MLIR text: byte 0 is not UTF-8"):
         read(b"\xff\xfe")
+    with pytest.raises(MalformedFileError, match=r"<bytes>: neither MLIR text nor a \.tosa FlatBuffer"):
+        read(b"\x93NUMPY\x01\x00 {-#")
 
 
 def peer(name: str) -> str:
