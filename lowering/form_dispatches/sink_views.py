@@ -117,7 +117,8 @@ def _reindex(cluster: Cluster, view: View, order: dict[Operation, int]) -> None:
     for op in cluster:
         operands = []
         for value, map in zip(op.inputs, op.indexing_maps, strict=False):
-            if value in inside:
+            in_place = value is view.result and map.data == AffineMap.identity(map.data.num_dims)
+            if value in inside or in_place:  # of a scalar's map, nothing below could tell that it is read in place
                 operand = _Operand(list(AffineMap.identity(len(loops)).results), None, list(loops))
             elif isinstance(view, ExpandShapeOp):
                 operand = _collapsed(value, map.data, groups, shape_of(view.result))

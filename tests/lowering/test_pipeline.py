@@ -84,6 +84,18 @@ def test_the_meaning_of_a_convolution_in_tiles_with_zero_points() -> None:
     check_every_phase(program.finish(result), program.example_inputs(0), X86[1])
 
 
+def test_the_meaning_of_operations_on_a_scalar() -> None:
+    program = Program(np.float32, (3, 5))
+    total = program.inputs[0]
+    for axis in (0, 1):
+        total = program.add(tosa.ReduceSumOp(total, axis=axis))
+    scalar = program.add(tosa.ReshapeOp(total, program.shape()))
+    doubled = program.add(tosa.AddOp(scalar, scalar))
+    back = program.add(tosa.ReshapeOp(doubled, program.shape(1, 1)))
+    result = program.add(tosa.AddOp(back, program.inputs[0]))
+    check_every_phase(program.finish(doubled, result), program.example_inputs(0), X86[1])
+
+
 def test_stops_after_a_phase_and_reports_each() -> None:
     module, _ = random_program(1, np.float32)
     reported: list[str] = []
