@@ -1,7 +1,8 @@
 """Where tests find data that the repository does not carry.
 
-`TOSAIC_SHARED` (default `../shared` beside the repository) holds real trained models and third-party suites; `TOSAIC_ZOO` holds
-the generated model zoo. A test that needs either skips with a reason where it is absent: a user's clone has neither.
+`TOSAIC_SHARED` (default `../shared` beside the repository) holds real trained models and third-party suites;
+`TOSAIC_ZOO` holds the generated model zoo. A test that needs either skips with a reason where it is absent: a user's
+clone has neither.
 """
 
 from __future__ import annotations

@@ -17,7 +17,10 @@ from tosaic.runtime.errors import UnsupportedError
 
 
 def run(model_path: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs in the model's order. A .tflite whose inputs are not of the declared shapes is imported for theirs."""
+    """The outputs in the model's order, of the first signature where there are several, as LiteRT's interpreter does it.
+
+    A .tflite whose inputs are not of the declared shapes is imported for theirs.
+    """
     path = Path(model_path)
     try:
         if path.suffix == ".tosa":
@@ -28,4 +31,4 @@ def run(model_path: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
     except UnsupportedError as error:
         raise NotImplementedError(str(error)) from None
     with tosaic.runtime.load(artifact) as program:
-        return program.run(inputs)
+        return program.function(artifact.signatures[0].name).run(inputs)
