@@ -150,6 +150,18 @@ def test_logistic(data: st.DataObject, dtype: Any) -> None:
     check_all_values(data, "LOGISTIC", dtype, output)
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(["LOGISTIC", "TANH"]),
+    st.sampled_from([2.0**-12, 2.0**-11, 2.0**-10, 2.0**-15]) | st.floats(2.0**-20, 4.0, width=32),
+)
+def test_16_bit_logistic_and_tanh(name: str, scale: float) -> None:
+    """All 65536 operands."""
+    x = (np.arange(-32768, 32768).astype(np.int16), {"scale": scale, "zero_point": 0})
+    model, arrays = single_operator(name, [x], (np.int16, {"scale": 2.0**-15, "zero_point": 0}))
+    assert_same(model, arrays)
+
+
 @few
 @given(st.data(), st.booleans(), st.sampled_from([np.int8, np.uint8]))
 def test_gelu(data: st.DataObject, approximate: bool, dtype: Any) -> None:

@@ -67,23 +67,14 @@ def _nearest_step(real: float, output: Tensor) -> int:
     return int(math.copysign(math.floor(abs(steps) + 0.5), steps)) + output.zero_point
 
 
-def table(
-    context: Context, op: Operator, function: Callable[[Array], Array], constant_beyond: float = math.inf
-) -> SSAValue:
-    """A float32 function of a quantised tensor as a look-up: exact for int8, interpolated as in TFLite for int16.
-
-    A 16-bit table spans the range of its operand with 512 steps. Where the function hardly changes beyond
-    +-`constant_beyond`, operands of a greater range are limited to that, so that the steps do not get too coarse.
-    """
+def table(context: Context, op: Operator, function: Callable[[Array], Array]) -> SSAValue:
+    """A float32 function of a quantised tensor as a look-up: exact for int8, interpolated as in TFLite for int16."""
     x, input, output = context.value(op.input(0)), op.input(0), op.output()
     if element_type_of(x) == i8:
         return int8_table(context, op, quantized_table(function, input, output))
     if element_type_of(x) != i16:
         context.unsupported(f"{op.name} of quantised {element_type_of(x)}; int8, uint8 and int16 are supported")
-    scale = min(input.scale, constant_beyond / 32768)
-    if scale != input.scale:
-        x = rescale(context, x, Scale.tflite(input.scale / scale), i16)
-    entries = context.constant(interpolated_table(function, scale, output.scale))
+    entries = context.constant(interpolated_table(function, input.scale, output.scale))
     return rescale(context, context.add(tosa.TableOp(x, entries)), Scale.power_of_two(-7), i16)
 
 
@@ -110,22 +101,6 @@ legalize("RELU")(_relu(0.0, math.inf))
 legalize("RELU6")(_relu(0.0, 6.0))
 legalize("RELU_N1_TO_1")(_relu(-1.0, 1.0))
 legalize("RELU_0_TO_1")(_relu(0.0, 1.0))
-
-
-# The 16-bit kernels of LOGISTIC and TANH have a table of their own: these results differ by a few steps of 2^-15.
-@legalize("LOGISTIC")
-def logistic(op: Operator, context: Context) -> SSAValue:
-    if op.input(0).quantization is not None:
-        one = np.float32(1)
-        return table(context, op, lambda x: one / (one + libm(np.exp, -x)), constant_beyond=12.0)
-    return context.add(tosa.SigmoidOp(context.value(op.input(0))))
-
-
-@legalize("TANH")
-def tanh(op: Operator, context: Context) -> SSAValue:
-    if op.input(0).quantization is not None:
-        return table(context, op, lambda x: libm(np.tanh, x), constant_beyond=6.0)
-    return context.add(tosa.TanhOp(context.value(op.input(0))))
 
 
 @legalize("ELU")
