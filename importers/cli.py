@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..runtime.atomic import atomic_write
-from ..runtime.command_line import run
 from ..runtime.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -119,8 +118,3 @@ def _show(console: Console, summary: Summary) -> None:
 
 def _type_cells(tensor: TensorSummary) -> tuple[str, str]:
     return tensor.type_name.lower(), "x".join("?" if extent < 0 else str(extent) for extent in tensor.shape) or "scalar"
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    run(app, "tosa-import")

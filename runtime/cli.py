@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command_line import run
 from .errors import ArgumentError
 from .progress import Phases, status, track
 
@@ -243,8 +242,3 @@ def _parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     from ..importers.cli import parse_shape
 
     return dict(map(parse_shape, texts))
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    run(app, "deploy")

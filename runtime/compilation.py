@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import artifact_file
 from .artifact import Artifact
 from .cache import Cache, cache_key
 from .device import DeviceSpec
-from .errors import ArgumentError
+from .errors import ArgumentError, MalformedFileError
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
@@ -64,7 +64,8 @@ class Source:
         if self.is_tflite:
             from ..importers import import_model
 
-            return import_model(self.path or self.data, options.shapes)
+            # A path, where possible, has the constants mapped instead of copied.
+            return import_model(self.path if self.path and self.path.is_file() else self.data, options.shapes)
         if options.shapes:
             raise ArgumentError("--shape is for .tflite models; a TOSA program's shapes are fixed when it is imported")
         from ..tosa import read
@@ -77,16 +78,33 @@ def open_source(file: str | None) -> Source | Artifact:
     if file is None and sys.stdin.isatty():
         raise ArgumentError("name a file, or pipe a program into this command")
     if file is None or file == STANDARD_INPUT:
-        data = sys.stdin.buffer.read()
-        if artifact_file.is_artifact(data[:12]):
-            return artifact_file.parse(memoryview(data))
-        if not data.strip():
-            raise ArgumentError("standard input is empty: the command before the pipe wrote nothing")
-        return Source(None, data)
+        return _read_stream(sys.stdin.buffer, None)
     path = Path(file)
     with path.open("rb") as stream:
+        if not path.is_file():
+            return _read_stream(stream, path)
         is_artifact = artifact_file.is_artifact(stream.read(12))
     return Artifact.load(path) if is_artifact else Source(path, path.read_bytes())
+
+
+def _read_stream(stream: BinaryIO, path: Path | None) -> Source | Artifact:
+    """What comes through a pipe, which can be read only once; `path` is where it lies, if not standard input."""
+    source = Source(path, _read_all(stream, path))
+    if not source.data.strip():
+        raise ArgumentError(f"{source.name} is empty: the command before the pipe wrote nothing")
+    if not artifact_file.is_artifact(source.data[:12]):
+        return source
+    try:
+        return artifact_file.parse(memoryview(source.data))
+    except MalformedFileError as error:
+        raise MalformedFileError(f"{source.name}: {error}") from None
+
+
+def _read_all(stream: BinaryIO, path: Path | None) -> bytes:
+    try:
+        return stream.read()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path or "standard input")) from None
 
 
 def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | None:

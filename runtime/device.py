@@ -19,6 +19,9 @@ from .errors import ArgumentError
 _DEVICES = {"cpu": "cpu"}
 """Kind of device -> module in `devices` that has `open_device(spec)`."""
 
+MAX_THREADS = 1024
+"""More than any processor has that this runs on; without a limit a typing error would take the system's last thread."""
+
 
 class BoundSignature(Protocol):
     """A signature whose plan, buffers and entry point are ready, so that a call does no more than it must.
@@ -67,7 +70,7 @@ class Device(Protocol):
 class DeviceSpec:
     """A device as users write it: "cpu", or "cpu:2" for two threads; `threads` is None where not given.
 
-    Raises ArgumentError for an unknown kind and for less than one thread.
+    Raises ArgumentError for an unknown kind and for less than one thread, or more than MAX_THREADS.
     """
 
     kind: str
@@ -76,8 +79,8 @@ class DeviceSpec:
     def __post_init__(self) -> None:
         if self.kind not in _DEVICES:
             raise ArgumentError(f"unknown device {self.kind!r}; known devices: {', '.join(_DEVICES)}")
-        if self.threads is not None and self.threads < 1:
-            raise ArgumentError(f"{self.threads} is no number of threads")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ArgumentError(f"{self.threads} threads: expected 1 to {MAX_THREADS}")
 
     def __str__(self) -> str:
         return self.kind if self.threads is None else f"{self.kind}:{self.threads}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tosaic.runtime import cli
+from tosaic.runtime.__main__ import main
+from tosaic.runtime.interruption import SIGNALS
 
 from tests.runtime import native
 
@@ -40,8 +42,14 @@ def deploy(
     def run(*arguments: str | Path, stdin: bytes = b"") -> Outcome:
         monkeypatch.setattr(sys, "argv", ["deploy", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", _Stdin(stdin))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         captured = capfd.readouterr()
         code = ended.value.code
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)

@@ -21,7 +21,7 @@ from tests.runtime import native
 from .conftest import Outcome
 
 Deploy = Callable[..., Outcome]
-COMMAND = [sys.executable, "-c", "from tosaic.runtime.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "tosaic.runtime"]
 
 
 def inputs(seed: int = 0) -> dict[str, np.ndarray]:
@@ -163,7 +163,7 @@ def test_wrong_inputs(
         (["MODULE", "--output", "o.npz"], 2, "deploy: --output needs --input"),
         (["MODULE", "--devices", "gpu"], 2, "deploy: unknown device 'gpu'; known devices: cpu"),
         (["MODULE", "--devices", "cpu,cpu"], 2, "deploy: a program runs on one device so far; 2 were named"),
-        (["MODULE", "--threads", "0"], 2, "deploy: 0 is no number of threads"),
+        (["MODULE", "--threads", "0"], 2, "deploy: 0 threads: expected 1 to 1024"),
         (["MODULE", "--target", "x86-64-v3"], 2, "deploy: MODULE is compiled already: --target cannot change it"),
         (["MODULE", "--signature", "train"], 2, "deploy: unknown signature 'train'; the program has main, shift"),
         (["MODULE", "--input", "a.npy"], 2, "deploy: --input a.npy: say for which input, as NAME=a.npy; the program"),

@@ -22,7 +22,7 @@ MODEL = DIGITS / "digits_f32.tflite"
 
 def tosa(model: Path, *options: str) -> bytes:
     """What `tosa-import` prints for a model."""
-    command = [sys.executable, "-c", "from tosaic.importers.cli import main; main()", str(model), *options]
+    command = [sys.executable, "-m", "tosaic.importers", str(model), *options]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
@@ -174,7 +174,7 @@ def test_wrong_options(deploy: Deploy, arguments: list[str], code: int, message:
     [
         ("empty.tflite", b"", "empty.tflite"),
         ("short.tflite", MODEL.read_bytes()[:2000], "short.tflite"),
-        ("noise.mlir", b"\xff\xfe\x00" * 100, "byte 0 is not UTF-8"),
+        ("noise.mlir", b"\xff\xfe\x00" * 100, "neither MLIR text nor a .tosa FlatBuffer"),
         ("wrong.mlir", b"module {\n  nonsense\n}\n", "wrong.mlir"),
         ("empty.mlir", b"", "empty.mlir: the file is empty"),
         ("short.tosa", b"\x10\x00\x00\x00TOSA\x00\x00", "short.tosa"),

@@ -19,7 +19,7 @@ from xdsl.dialects.func import FuncOp
 
 from .tflite_builder import ModelBuilder
 
-COMMAND = [sys.executable, "-c", "from tosaic.importers.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "tosaic.importers"]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_full_disk_at_standard_output(model: Path) -> None:
     with open("/dev/full", "wb") as full:
         result = subprocess.run([*COMMAND, model], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
     assert result.returncode == 1
-    assert result.stderr.decode().splitlines() == ["tosa-import: No space left on device"]
+    assert result.stderr.decode().splitlines() == ["tosa-import: standard output: No space left on device"]
 
 
 def test_closed_pipe(model: Path) -> None:
@@ -134,7 +134,7 @@ def test_interrupt(model: Path) -> None:
 
 def test_help_does_not_load_the_compiler() -> None:
     program = (
-        "import sys\nfrom tosaic.importers.cli import main\nsys.argv = ['tosa-import', '--help']\n"
+        "import sys\nfrom tosaic.importers.__main__ import main\nsys.argv = ['tosa-import', '--help']\n"
         "try: main()\nexcept SystemExit as end: assert end.code == 0\n"
         "assert not {'xdsl', 'numpy', 'tflite', 'llvmlite'} & set(sys.modules)"
     )

@@ -207,10 +207,10 @@ def test_threads_come_from_the_argument_the_device_the_artifact_or_the_machine()
     ("options", "message"),
     [
         ({"devices": "gpu"}, "unknown device 'gpu'; known devices: cpu"),
-        ({"devices": "cpu:0"}, "0 is no number of threads"),
+        ({"devices": "cpu:0"}, "0 threads: expected 1 to 1024"),
         ({"devices": "cpu:many"}, "'many' is no number of threads"),
         ({"devices": "cpu,cpu"}, "a program runs on one device; 2 were named"),
-        ({"threads": 0}, "0 is no number of threads"),
+        ({"threads": 0}, "0 threads: expected 1 to 1024"),
     ],
 )
 def test_wrong_devices_are_refused(options: dict[str, object], message: str) -> None:
