@@ -6,14 +6,13 @@ from typing import TypeAlias
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import Attribute, SSAValue
-from xdsl.ir.affine import AffineExpr
 
 from ...tosa import dialect as tosa
 from ...tosa.dialect.types import element_of, shape_of
-from ..dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcSumOp, affine_map, dims
+from ..dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, affine_map, dims
 from .body import Body
 from .builder import Builder, CannotLower, constant_scalar
-from .corrections import accumulator_type, add_terms, corrected_bias, sum_over
+from .corrections import accumulator_type, add_terms, corrected_bias, pixel_sums, window_sums
 from .registry import lowers
 from .reshape import reshape
 from .windows import untrimmed
@@ -31,10 +30,7 @@ def _conv_2d(op: tosa.Conv2DOp, b: Builder) -> SSAValue:
     bias = corrected_bias(b, op.bias, op.weight, [0], input_zp, weight_zp)
     sums = None
     if weight_zp:
-        channels = reshape(b, sum_over(b, image, [0, 1, 2], element), [*shape_of(image)[:3], 1])
-        pooled = _window_sums(op, b, channels, shape_of(op.weight)[1:3])
-        n, oh, ow, _ = dims(4)
-        sums = (pooled, affine_map(4, n, oh, ow, AffineExpr.constant(0)))
+        sums = pixel_sums(b, image, shape_of(op.weight)[1:3], shape, element, windows)
     return add_terms(b, accumulated, bias, element_of(op.output), sums, weight_zp)
 
 
@@ -51,15 +47,13 @@ def _depthwise_conv_2d(op: tosa.DepthwiseConv2DOp, b: Builder) -> SSAValue:
     if weight_zp:
         n, oh, ow, channel = dims(4)
         source = channel if multiplier == 1 else channel // multiplier
-        sums = (_window_sums(op, b, image, kernel), affine_map(4, n, oh, ow, source))
+        sums = (window_sums(b, image, kernel, shape, element, windows), affine_map(4, n, oh, ow, source))
     return add_terms(b, reshape(b, accumulated, shape), bias, element_of(op.output), sums, weight_zp)
 
 
 @lowers(tosa.Conv3DOp)
 def _conv_3d(op: tosa.Conv3DOp, b: Builder) -> SSAValue:
     image, input_zp, weight_zp = padded_image(op, b)
-    if weight_zp:
-        raise CannotLower("weight_zp must be 0")
     element = _accumulator(op)
     strides, dilations = op.plain("stride"), op.plain("dilation")
     n, *out, f, kd, kh, kw, c = dims(9)
@@ -70,7 +64,10 @@ def _conv_3d(op: tosa.Conv3DOp, b: Builder) -> SSAValue:
     init = b.full(0, _static_window(op), element, {0: (image, 0)})
 
     def body(b: Body, x: SSAValue, w: SSAValue, accumulator: SSAValue) -> SSAValue:
-        return b.add(accumulator, b.mul(b.widen(x, element), b.widen(w, element)))
+        weight = b.widen(w, element)
+        if weight_zp:
+            weight = b.sub(weight, b.constant(weight_zp, element))
+        return b.add(accumulator, b.mul(b.widen(x, element), weight))
 
     inputs = [(image, affine_map(9, n, *window, c)), (op.weight, affine_map(9, f, kd, kh, kw, c))]
     accumulated = b.generic(inputs, [(init, affine_map(9, n, *out, f))], range(5, 9), body)[0]
@@ -95,13 +92,3 @@ def _static_window(op: Convolution) -> tuple[int, ...]:
 
 def _accumulator(op: Convolution) -> Attribute:
     return accumulator_type(element_of(op.output), op.acc_type)
-
-
-def _window_sums(op: Convolution, b: Builder, image: SSAValue, kernel: list[int] | tuple[int, ...]) -> SSAValue:
-    """The sum of each window of each channel of `image`: what a weight zero point multiplies."""
-    element = _accumulator(op)
-    shape = [*shape_of(op.output)[:3], shape_of(image)[3]]
-    window = b.empty(kernel, element)
-    init = b.full(0, shape, element, {0: (image, 0)})
-    windows = {"strides": op.plain("stride"), "dilations": op.plain("dilation")}
-    return b.insert(PoolingNhwcSumOp(image, window, init, **windows)).result

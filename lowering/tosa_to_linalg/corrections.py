@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute, SSAValue
@@ -11,7 +11,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ...tosa.dialect import constant
 from ...tosa.dialect.types import element_of, shape_of
-from ..dialects.linalg import dims
+from ..dialects.linalg import PoolingNhwcSumOp, affine_map, dims
 from .body import Body
 from .builder import Builder, Mapped, last_dim_map
 from .reshape import reshape
@@ -34,6 +34,36 @@ def sum_over(b: Builder, value: SSAValue, kept: Sequence[int], element: Attribut
         return b.add(accumulator, b.widen(x, element))
 
     return b.generic([(value, AffineMap.identity(len(shape)))], [output], reduced, body)[0]
+
+
+def window_sums(
+    b: Builder,
+    image: SSAValue,
+    kernel: Sequence[int],
+    shape: Sequence[int],
+    element: Attribute,
+    windows: Mapping[str, Sequence[int]],
+) -> SSAValue:
+    """The sum of each window of each channel of `image`: what the weight zero point of a depthwise convolution meets.
+
+    `shape` begins with the batch and the spatial extents of the result; `windows` are the strides and dilations.
+    """
+    init = b.full(0, [*shape[:3], shape_of(image)[3]], element, {0: (image, 0)})
+    return b.insert(PoolingNhwcSumOp(image, b.empty(kernel, element), init, **windows)).result
+
+
+def pixel_sums(
+    b: Builder,
+    image: SSAValue,
+    kernel: Sequence[int],
+    shape: Sequence[int],
+    element: Attribute,
+    windows: Mapping[str, Sequence[int]],
+) -> Mapped:
+    """The sum of each window over all channels, read for each output channel: `window_sums` for a convolution."""
+    channels = reshape(b, sum_over(b, image, [0, 1, 2], element), [*shape_of(image)[:3], 1])
+    n, oh, ow, _ = dims(4)
+    return window_sums(b, channels, kernel, shape, element, windows), affine_map(4, n, oh, ow, AffineExpr.constant(0))
 
 
 def affine(b: Builder, sums: SSAValue, factor: int, offset: int, addend: SSAValue | None = None) -> SSAValue:

@@ -19,8 +19,8 @@ from ...tosa import dialect as tosa
 from ...tosa.dialect.types import element_of, shape_of
 from ...tosa.elements import numpy_dtype
 from ..dialects.linalg import Conv2DNhwcFhwcOp, dims
-from .builder import Builder, CannotLower, constant_scalar, static_shape
-from .corrections import accumulator_type, add_terms, corrected_bias, is_zero
+from .builder import Builder, constant_scalar, static_shape
+from .corrections import accumulator_type, add_terms, corrected_bias, is_zero, pixel_sums
 from .data_movement import extract_slice, move
 from .registry import lowers
 from .reshape import reshape
@@ -29,27 +29,28 @@ from .reshape import reshape
 @lowers(tosa.TransposeConv2DOp)
 def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
     input_zp, weight_zp = constant_scalar(op.input_zp, "input_zp"), constant_scalar(op.weight_zp, "weight_zp")
-    if weight_zp:
-        raise CannotLower("weight_zp must be 0")
     batch, height, width, _ = static_shape(op.input, "its input")
     channels, *kernel, _ = static_shape(op.weight, "its weight")
     stride, out_pad = list(op.plain("stride")), op.plain("out_pad")
     element = accumulator_type(element_of(op.output), op.acc_type)
 
     taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
-    filter = _phase_filter(b, op.weight, stride, taps)
+    filter = _phase_filter(b, op.weight, stride, taps, weight_zp)
     margin = [0, taps[0] - 1, taps[1] - 1, 0]
     image = b.pad(op.input, margin, margin, input_zp)
     blocks = [height + taps[0] - 1, width + taps[1] - 1]
     phases = stride[0] * stride[1] * channels
     init = b.full(0, [batch, *blocks, phases], element)
-    accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, strides=[1, 1])).result
+    windows = {"strides": [1, 1]}
+    accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, **windows)).result
+    sums = pixel_sums(b, image, taps, [batch, *blocks], element, windows) if weight_zp else None
 
     # Rows and columns that `out_pad` adds hold nothing but the bias, which then comes last.
     bias_comes_last = max(out_pad) > 0
     bias = _phase_bias(b, op.bias, element, [*stride, channels], bias_comes_last)
     phase_element = element if bias_comes_last else element_of(op.output)
-    computed = add_terms(b, accumulated, corrected_bias(b, bias, filter, [0], input_zp, 0), phase_element)
+    bias = corrected_bias(b, bias, filter, [0], input_zp, weight_zp)
+    computed = add_terms(b, accumulated, bias, phase_element, sums, weight_zp)
 
     full = _interleave(b, computed, [batch, *blocks, *stride, channels])
     extents = [(size - 1) * step + reach for size, step, reach in zip((height, width), stride, kernel, strict=True)]
@@ -66,11 +67,11 @@ def _phase_bias(b: Builder, bias: SSAValue, element: Attribute, sizes: Sequence[
     return reshape(b, move(b, bias, [channel], sizes), [phases])
 
 
-def _phase_filter(b: Builder, weight: SSAValue, stride: Sequence[int], taps: Sequence[int]) -> SSAValue:
-    """[OC,KH,KW,IC] as the filter [(r_y, r_x, OC), j_y, j_x, IC] of all phases, zero where the kernel ends."""
+def _phase_filter(b: Builder, weight: SSAValue, stride: Sequence[int], taps: Sequence[int], weight_zp: int) -> SSAValue:
+    """[OC,KH,KW,IC] as the filter [(r_y, r_x, OC), j_y, j_x, IC] of all phases, `weight_zp` where the kernel ends."""
     channels, *kernel, inputs = static_shape(weight, "its weight")
     missing = [count * step - size for count, step, size in zip(taps, stride, kernel, strict=True)]
-    padded = b.pad(weight, [0, 0, 0, 0], [0, *missing, 0], 0)
+    padded = b.pad(weight, [0, 0, 0, 0], [0, *missing, 0], weight_zp)
     row_phase, column_phase, channel, row, column, input = dims(6)
     rows, columns = (
         (tap * -1 + (count - 1)) * step + phase

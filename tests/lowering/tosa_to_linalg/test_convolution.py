@@ -92,14 +92,14 @@ def test_depthwise_in_floats(window: dict[str, Any], channels: int, multiplier: 
 
 
 @settings(max_examples=15, deadline=None)
-@given(windows(axes=3), seeds)
-def test_conv3d(window: dict[str, Any], seed: int) -> None:
+@given(windows(axes=3), st.sampled_from([0, 5]), seeds)
+def test_conv3d(window: dict[str, Any], weight_zp: int, seed: int) -> None:
     operands = [
         integers(seed, np.int8, 1, *window["extents"], 3),
         Constant(integers(seed + 1, np.int8, 2, *window["kernel"], 3)),
         Constant(integers(seed + 2, np.int32, 2) >> 12),
         zero_point(-7, np.int8),
-        zero_point(0, np.int8),
+        zero_point(weight_zp, np.int8),
     ]
     check_exact(operands, lambda *values: tosa.Conv3DOp(*values, **attributes(window), acc_type=i32))
 
@@ -111,6 +111,7 @@ def test_conv3d(window: dict[str, Any], seed: int) -> None:
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.tuples(*[st.integers(-1, 2)] * 4),
     st.sampled_from([0, 9]),
+    st.sampled_from([0, -4]),
     seeds,
 )
 def test_transpose_conv2d(
@@ -119,6 +120,7 @@ def test_transpose_conv2d(
     stride: tuple[int, int],
     out_pad: tuple[int, ...],
     input_zp: int,
+    weight_zp: int,
     seed: int,
 ) -> None:
     assume(all(amount > -kernel[axis // 2] for axis, amount in enumerate(out_pad)))
@@ -131,7 +133,7 @@ def test_transpose_conv2d(
         Constant(integers(seed + 1, np.int8, 4, *kernel, 3)),
         Constant(integers(seed + 2, np.int32, 4) >> 12),
         zero_point(input_zp, np.int8),
-        zero_point(0, np.int8),
+        zero_point(weight_zp, np.int8),
     ]
     check_exact(operands, lambda *values: tosa.TransposeConv2DOp(*values, out_pad=out_pad, stride=stride, acc_type=i32))
 
