@@ -12,7 +12,7 @@ from xdsl.dialects import func
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
 from xdsl.ir import Attribute, SSAValue
 
-from ..runtime.artifact import Artifact, BufferReference, Image, Signature, Space, Step, TensorInfo
+from ..runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Space, Step, TensorInfo
 from ..runtime.device import parse_devices
 from ..runtime.errors import ArgumentError, TosaicError
 from ..tosa.elements import numpy_dtype
@@ -55,7 +55,8 @@ def compile(
         raise ArgumentError("name at least one target")
     targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
     options = pipeline.Options(specs, {spec.kind: targets[0] for spec in specs}, precision=precision)
-    plans, images = [], []
+    signatures: tuple[Signature, ...] = ()
+    images: list[Image] = []
     for number, each in enumerate(targets):
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
@@ -67,29 +68,33 @@ def compile(
         )
         begin = time.perf_counter()
         try:
-            signatures, image = _generate(lowered, each)
+            images.append(_generate(lowered, each))
         except TosaicError:
             raise
         except Exception as error:
             raise pipeline.PhaseError(CODEGEN, error, pipeline.dump_folder(folder)) from error
         if report is not None:
             report(CODEGEN, time.perf_counter() - begin)
-        plans.append(signatures)
-        images.append(image)
+        signatures = tuple(map(_signature, functions(lowered)))  # the same for every target
     metadata = {"devices": ",".join(map(str, specs)), "target": ",".join(each.name for each in targets)}
-    return Artifact(_common(plans), tuple(images), options.constants.blob().data, metadata)
+    return Artifact(signatures, tuple(images), options.constants.blob().data, metadata)
 
 
-def _generate(module: ModuleOp, target: Target) -> tuple[tuple[Signature, ...], Image]:
+def _generate(module: ModuleOp, target: Target) -> Image:
     """The plan of every function of a module whose memory is planned, and the machine code that runs them."""
     kernels = Kernels(target)
-    signatures = tuple(_signature(function, kernels) for function in functions(module))
-    return signatures, build_image(signatures, kernels.by_name, target)
+    plans = tuple(_plan(function, kernels) for function in functions(module))
+    return build_image(plans, kernels.by_name, target)
 
 
-def _signature(function: func.FuncOp, kernels: Kernels) -> Signature:
+def _plan(function: func.FuncOp, kernels: Kernels) -> Plan:
     steps = tuple(_step(region, kernels) for region in regions(function))
+    arena_bytes = cast(IntegerAttr, function.attributes[ARENA_BYTES]).value.data
     scratch_bytes = max((kernels.by_name[step.kernel].scratch_bytes for step in steps), default=0)
+    return Plan(function.sym_name.data, steps, arena_bytes, scratch_bytes)
+
+
+def _signature(function: func.FuncOp) -> Signature:
     types = function.function_type
     return Signature(
         function.sym_name.data,
@@ -101,9 +106,6 @@ def _signature(function: func.FuncOp, kernels: Kernels) -> Signature:
             _info(output_name(function, index), type, is_unsigned(function.res_attrs, index))
             for index, type in enumerate(types.outputs)
         ),
-        steps,
-        cast(IntegerAttr, function.attributes[ARENA_BYTES]).value.data,
-        scratch_bytes,
     )
 
 
@@ -123,18 +125,3 @@ def _info(name: str, type: Attribute, unsigned: bool) -> TensorInfo:
     tensor = cast("TensorType[Attribute]", type)
     dtype = numpy_dtype(tensor.get_element_type()).name
     return TensorInfo(name, f"u{dtype}" if unsigned else dtype, tensor.get_shape())
-
-
-def _common(plans: Sequence[tuple[Signature, ...]]) -> tuple[Signature, ...]:
-    """The signatures as the runtime sees them: memory enough for any of the images, the steps of the longest plan.
-
-    Images differ in the layouts they want, so that their steps do; each image carries its own in its code.
-    """
-    return tuple(
-        replace(
-            max(versions, key=lambda signature: len(signature.steps)),
-            arena_bytes=max(signature.arena_bytes for signature in versions),
-            scratch_bytes=max(signature.scratch_bytes for signature in versions),
-        )
-        for versions in zip(*plans, strict=True)
-    )

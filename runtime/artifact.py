@@ -108,11 +108,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Signature:
-    """One callable function of a program. `scratch_bytes` is per thread and a multiple of ALIGNMENT."""
+    """One callable function of a program, as its user sees it."""
 
     name: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one image computes a signature: targets differ in the layouts they want, and so in their steps.
+
+    signature: the name of the signature it belongs to.
+    scratch_bytes: per thread, a multiple of ALIGNMENT.
+    """
+
+    signature: str
     steps: tuple[Step, ...]
     arena_bytes: int
     scratch_bytes: int
@@ -127,12 +138,18 @@ class Image:
         The runtime knows an "x86_64" or "aarch64" CPU by a feature of that name, which every image lists too.
     code: instructions and read-only data in one block. It is mapped read-execute at a page boundary.
     entries: offset in `code` of "invoke", "worker" and one "run:NAME" per signature (see `abi`).
+    plans: one per signature, what "run:NAME" does.
     """
 
     target: str
     features: tuple[str, ...]
     code: bytes | bytearray | memoryview
     entries: Mapping[str, int]
+    plans: tuple[Plan, ...]
+
+    def plan(self, signature: str) -> Plan:
+        """The plan of the signature of that name, which a verified image has."""
+        return next(plan for plan in self.plans if plan.signature == signature)
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import flatbuffer
-from .artifact import ALIGNMENT, SLACK, Artifact, Image, Signature
+from .artifact import ALIGNMENT, SLACK, Artifact, Image, Plan, Signature
 from .atomic import atomic_write
 from .errors import MalformedFileError
 from .verify import verify
 
 IDENTIFIER = b"TSIC"
-VERSION = 1
+VERSION = 2
 
 _CHUNK = 1 << 20
 _DIGEST = hashlib.sha256().digest_size
@@ -56,6 +56,7 @@ class ImageRecord:
     features: tuple[str, ...]
     code: Section
     entries: tuple[Entry, ...]
+    plans: tuple[Plan, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,13 @@ def _pad(stream: BinaryIO, position: int) -> None:
 
 def _to_record(artifact: Artifact, sections: list[Section]) -> ArtifactRecord:
     images = tuple(
-        ImageRecord(image.target, image.features, code, tuple(Entry(n, o) for n, o in image.entries.items()))
+        ImageRecord(
+            image.target,
+            image.features,
+            code,
+            tuple(Entry(name, offset) for name, offset in image.entries.items()),
+            image.plans,
+        )
         for image, code in zip(artifact.images, sections[:-1], strict=True)
     )
     metadata = tuple(Property(key, value) for key, value in artifact.metadata.items())
@@ -160,6 +167,7 @@ def parse(data: memoryview) -> Artifact:
             image.features,
             _read_section(data, image.code, 0, f"code of {image.target}"),
             {entry.name: entry.offset for entry in image.entries},
+            image.plans,
         )
         for image in record.images
     )

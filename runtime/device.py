@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .artifact import Artifact, Signature
+from .artifact import Artifact, Plan, Signature
 from .errors import ArgumentError
 
 _DEVICES = {"cpu": "cpu"}
@@ -26,11 +26,12 @@ MAX_THREADS = 1024
 class BoundSignature(Protocol):
     """A signature whose plan, buffers and entry point are ready, so that a call does no more than it must.
 
-    signature: what it computes.
+    signature, plan: what it computes, and in which steps.
     staging_inputs, staging_outputs: arrays of the device's own memory, for user arrays that it cannot use in place.
     """
 
     signature: Signature
+    plan: Plan
     staging_inputs: tuple[npt.NDArray[Any], ...]
     staging_outputs: tuple[npt.NDArray[Any], ...]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import aligned_empty
-from .artifact import Signature, TensorInfo
+from .artifact import Plan, Signature, TensorInfo
 from .device import BoundSignature, Executable
 from .errors import ArgumentError
 
@@ -31,6 +31,7 @@ class SignatureExecutor:
         self._executable = executable
         self._bound: BoundSignature = executable.bind(signature)
         self.signature = signature
+        self.plan: Plan = self._bound.plan
         self._inputs = tuple(_Slot(t, a) for t, a in zip(signature.inputs, self._bound.staging_inputs, strict=True))
         self._names = dict.fromkeys(tensor.name for tensor in signature.inputs).keys()
         self._outputs = tuple(_Slot(t, a) for t, a in zip(signature.outputs, self._bound.staging_outputs, strict=True))

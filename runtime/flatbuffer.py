@@ -122,6 +122,9 @@ def _encode_table(builder: flatbuffers.Builder, record: Any) -> int:
                 tag = field.kind.members.index(type(getattr(record, field.name))) + 1
                 builder.PrependUint8Slot(field.slot - 1, tag, 0)
             builder.PrependUOffsetTRelativeSlot(field.slot, value, 0)
+    # Builder shares vtables whose fields have the same offsets, though a vtable also holds the size of its table, which
+    # depends on the width of the last field: readers that check bounds, as ours does, would refuse the wider table.
+    builder.vtables.clear()
     return builder.EndObject()
 
 

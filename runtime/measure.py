@@ -95,7 +95,7 @@ def profile(executor: SignatureExecutor, inputs: Sequence[Array], runs: int = 10
     ticks_per_second = _calibrate(executor, inputs, runs)
     ticks = np.stack([executor.trace(inputs)[1] for _ in range(runs)])
     since_begin = (ticks - ticks.min()).astype(np.float64)
-    return Profile(executor.signature.steps, since_begin * (1e6 / ticks_per_second))
+    return Profile(executor.plan.steps, since_begin * (1e6 / ticks_per_second))
 
 
 def _calibrate(executor: SignatureExecutor, inputs: Sequence[Array], minimum: int) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from .api import Function, Program
-from .artifact import Signature
 from .atomic import atomic_write
 from .measure import Profile, Timing
 
@@ -37,23 +36,24 @@ def describe_plan(program: Program) -> str:
         f"code     {_bytes(sum(memoryview(image.code).nbytes for image in artifact.images))}",
     ]
     parts += [f"{key:<8} {value}" for key, value in artifact.metadata.items()]
-    return "\n\n".join(["\n".join(parts), *(_describe_signature(s) for s in artifact.signatures)])
+    return "\n\n".join(["\n".join(parts), *map(_describe_function, program.signatures.values())])
 
 
-def _describe_signature(signature: Signature) -> str:
+def _describe_function(function: Function) -> str:
+    signature, plan = function.signature, function.executor.plan
     header = {"step": _RIGHT, "device": _LEFT, "MFLOP": _RIGHT, "KB": _RIGHT, "kernel": _LEFT, "dispatch": _LEFT}
     rows = [
         (str(number), step.device, f"{step.flops / 1e6:.2f}", f"{step.bytes / 1e3:.1f}", step.kernel, step.description)
-        for number, step in enumerate(signature.steps)
+        for number, step in enumerate(plan.steps)
     ]
-    kernels = len({step.kernel for step in signature.steps})
+    kernels = len({step.kernel for step in plan.steps})
     return "\n".join(
         [
             f"signature {signature.name}",
             *(f"  input   {tensor}" for tensor in signature.inputs),
             *(f"  output  {tensor}" for tensor in signature.outputs),
-            f"  {len(rows)} dispatches of {kernels} kernels, {sum(s.flops for s in signature.steps) / 1e6:.1f} MFLOP",
-            f"  memory  {_bytes(signature.arena_bytes)} arena, {_bytes(signature.scratch_bytes)} scratch per thread",
+            f"  {len(rows)} dispatches of {kernels} kernels, {sum(s.flops for s in plan.steps) / 1e6:.1f} MFLOP",
+            f"  memory  {_bytes(plan.arena_bytes)} arena, {_bytes(plan.scratch_bytes)} scratch per thread",
             format_table(header, rows),
         ]
     )
@@ -61,7 +61,7 @@ def _describe_signature(signature: Signature) -> str:
 
 def describe_timing(function: Function, timing: Timing, threads: int) -> str:
     """One line with the percentiles and the rate they mean."""
-    rate = sum(step.flops for step in function.signature.steps) / timing.median / 1e9
+    rate = sum(step.flops for step in function.executor.plan.steps) / timing.median / 1e9
     times = ", ".join(
         f"{name} {seconds * 1e3:.3f} ms"
         for name, seconds in (("median", timing.median), ("p10", timing.p10), ("p90", timing.p90))

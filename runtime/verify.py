@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from . import abi
-from .artifact import ALIGNMENT, Artifact, BufferReference, Image, Signature, TensorInfo
+from .artifact import ALIGNMENT, Artifact, BufferReference, Image, Plan, Signature, TensorInfo
 from .errors import MalformedFileError
 
 DTYPES = frozenset(
@@ -28,32 +28,17 @@ def verify(artifact: Artifact) -> None:
     _require(bool(artifact.signatures), "there is no signature")
     _require_unique((s.name for s in artifact.signatures), "signature")
     for signature in artifact.signatures:
-        _verify_signature(signature, memoryview(artifact.constants).nbytes)
+        _verify_signature(signature)
     for image in artifact.images:
-        _verify_image(image, artifact.signatures)
+        _verify_image(image, artifact.signatures, memoryview(artifact.constants).nbytes)
 
 
-def _verify_signature(signature: Signature, constant_bytes: int) -> None:
+def _verify_signature(signature: Signature) -> None:
     where = f"signature {signature.name!r}"
     _require_unique((t.name for t in signature.inputs), f"{where}: input")
     _require_unique((t.name for t in signature.outputs), f"{where}: output")
     for tensor in (*signature.inputs, *signature.outputs):
         _verify_tensor(tensor, where)
-    for name, size in (("arena", signature.arena_bytes), ("scratch", signature.scratch_bytes)):
-        _require(0 <= size < _LIMIT, f"{where}: {size} bytes of {name}")
-    _require(
-        signature.scratch_bytes % ALIGNMENT == 0,
-        f"{where}: {signature.scratch_bytes} bytes of scratch, no multiple of {ALIGNMENT}",
-    )
-    sizes = {
-        "arena": (signature.arena_bytes,),
-        "constants": (constant_bytes,),
-        "input": tuple(t.nbytes for t in signature.inputs),
-        "output": tuple(t.nbytes for t in signature.outputs),
-    }
-    for number, step in enumerate(signature.steps):
-        for buffer in step.buffers:
-            _verify_buffer(buffer, sizes[buffer.space], f"{where}: step {number} ({step.kernel})")
 
 
 def _verify_tensor(tensor: TensorInfo, where: str) -> None:
@@ -76,7 +61,7 @@ def _verify_buffer(buffer: BufferReference, sizes: tuple[int, ...], where: str) 
     )
 
 
-def _verify_image(image: Image, signatures: tuple[Signature, ...]) -> None:
+def _verify_image(image: Image, signatures: tuple[Signature, ...], constant_bytes: int) -> None:
     where = f"image {image.target!r}"
     expected = {abi.INVOKE, abi.WORKER, *(abi.run_entry(s.name) for s in signatures)}
     missing = sorted(expected - image.entries.keys())
@@ -84,6 +69,28 @@ def _verify_image(image: Image, signatures: tuple[Signature, ...]) -> None:
     size = memoryview(image.code).nbytes
     for name, offset in image.entries.items():
         _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")
+    planned, named = [plan.signature for plan in image.plans], [signature.name for signature in signatures]
+    _require(sorted(planned) == sorted(named), f"{where} has plans for {planned}; the signatures are {named}")
+    for signature in signatures:
+        _verify_plan(image.plan(signature.name), signature, constant_bytes, f"{where}: plan of {signature.name!r}")
+
+
+def _verify_plan(plan: Plan, signature: Signature, constant_bytes: int, where: str) -> None:
+    for name, size in (("arena", plan.arena_bytes), ("scratch", plan.scratch_bytes)):
+        _require(0 <= size < _LIMIT, f"{where}: {size} bytes of {name}")
+    _require(
+        plan.scratch_bytes % ALIGNMENT == 0,
+        f"{where}: {plan.scratch_bytes} bytes of scratch, no multiple of {ALIGNMENT}",
+    )
+    sizes = {
+        "arena": (plan.arena_bytes,),
+        "constants": (constant_bytes,),
+        "input": tuple(t.nbytes for t in signature.inputs),
+        "output": tuple(t.nbytes for t in signature.outputs),
+    }
+    for number, step in enumerate(plan.steps):
+        for buffer in step.buffers:
+            _verify_buffer(buffer, sizes[buffer.space], f"{where}: step {number} ({step.kernel})")
 
 
 def _require_unique(names: Iterable[str], what: str) -> None:

@@ -29,7 +29,7 @@ from xdsl.utils.exceptions import VerifyException
 from ..runtime import flatbuffer
 from ..runtime.errors import MalformedFileError, UnsupportedError
 from . import dialect, schema
-from .conformance import check_conformance
+from .conformance import MAX_RANK, check_conformance
 from .dialect.attributes import encode, plain
 from .dialect.base import TosaOp
 from .dialect.types import ShapeType, element_of, is_float
@@ -291,6 +291,8 @@ def _unpack(data: memoryview, type: TensorType, where: str) -> np.ndarray[Any, A
     shape, element = tuple(type.get_shape()), type.get_element_type()
     if min(shape, default=1) < 0:
         raise MalformedFileError(f"{where}: a constant of dynamic shape {shape}")
+    if len(shape) > MAX_RANK:
+        raise MalformedFileError(f"{where}: a constant of {len(shape)} dimensions, the format has {MAX_RANK} at most")
     count = int(np.prod(shape, dtype=object))
     width = element.width.data if isinstance(element, IntegerType) else 0
     bits = {4: 4, 48: 48}.get(width, 8 * numpy_dtype(element).itemsize)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...runtime.abi import INVOKE, WORKER, Call, run_entry
-from ...runtime.artifact import BufferReference, Signature, Step
+from ...runtime.artifact import BufferReference, Plan, Step
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
@@ -17,20 +17,18 @@ _TRACE_BYTES = 16
 """Per step and thread: two time stamps."""
 
 
-def emit_entries(
-    signatures: Sequence[Signature], kernels: Mapping[str, Kernel], target: Target
-) -> tuple[str, dict[str, str]]:
+def emit_entries(plans: Sequence[Plan], kernels: Mapping[str, Kernel], target: Target) -> tuple[str, dict[str, str]]:
     """One module with everything that an image is entered by, and the symbol of each of its entries (see `abi`).
 
     `kernels`, by name, are declared here and defined in other modules.
     """
-    names = {step.kernel for signature in signatures for step in signature.steps}
+    names = {step.kernel for plan in plans for step in plan.steps}
     texts = [_declaration(name, kernels[name]) for name in sorted(names)]
     entries = {INVOKE: INVOKE, WORKER: WORKER}
-    for number, signature in enumerate(signatures):
+    for number, plan in enumerate(plans):
         symbol = f"run{number}"  # signatures may be called anything
-        entries[run_entry(signature.name)] = symbol
-        texts.append(_emit_run(symbol, signature, kernels))
+        entries[run_entry(plan.signature)] = symbol
+        texts.append(_emit_run(symbol, plan, kernels))
     return "\n".join([*texts, emit_threads(target)]), entries
 
 
@@ -39,12 +37,12 @@ def _declaration(name: str, kernel: Kernel) -> str:
     return f"declare hidden void @{name}({pointers}, i64, i64) nounwind\n"
 
 
-def _emit_run(symbol: str, signature: Signature, kernels: Mapping[str, Kernel]) -> str:
+def _emit_run(symbol: str, plan: Plan, kernels: Mapping[str, Kernel]) -> str:
     f = Function(symbol, [(PTR, "call"), (I64, "thread")], linkage="hidden")
     call, thread = f.arguments
     run = _Run(f, call, thread)
-    barriers = barriers_before(signature.steps, {name: kernel.results for name, kernel in kernels.items()})
-    for number, step in enumerate(signature.steps):
+    barriers = barriers_before(plan.steps, {name: kernel.results for name, kernel in kernels.items()})
+    for number, step in enumerate(plan.steps):
         if number in barriers:
             run.barrier()
         run.mark(number, 0)

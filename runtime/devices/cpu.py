@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .. import abi
 from ..arrays import aligned_empty
-from ..artifact import ALIGNMENT, SLACK, Artifact, Image, Signature
+from ..artifact import ALIGNMENT, SLACK, Artifact, Image, Plan, Signature
 from ..cpu_features import host_features, host_name
 from ..device import DeviceSpec
 from ..errors import DeviceError
@@ -58,6 +58,7 @@ class CpuExecutable:
 
     def __init__(self, artifact: Artifact, image: Image, threads: int) -> None:
         self.target = image.target
+        self.plan = image.plan
         self.threads = threads
         self.lock = threading.Lock()
         self._workers: Workers | None = None
@@ -65,8 +66,8 @@ class CpuExecutable:
         self._constants = _resident(artifact.constants)
         self._code = map_code(image.code)
 
-        scratch = max(signature.scratch_bytes for signature in artifact.signatures)
-        arena = max(signature.arena_bytes for signature in artifact.signatures)
+        scratch = max(plan.scratch_bytes for plan in image.plans)
+        arena = max(plan.arena_bytes for plan in image.plans)
         sizes = (ctypes.sizeof(abi.Pool), ctypes.sizeof(abi.Barrier), scratch * threads, arena + SLACK)
         starts = [0, *itertools.accumulate(_round_up(size) for size in sizes)]
         self._memory = Memory(starts[-1])
@@ -87,13 +88,13 @@ class CpuExecutable:
     def bind(self, signature: Signature) -> CpuSignature:
         return CpuSignature(self, signature)
 
-    def call(self, signature: Signature) -> abi.Call:
-        """A call of `signature` with everything set but the inputs and outputs."""
+    def call(self, plan: Plan) -> abi.Call:
+        """A call that runs `plan`, with everything set but the inputs and outputs."""
         return abi.Call(
             arena=self._arena,
             constants=self._constants.ctypes.data,
             scratch=self._scratch,
-            scratch_stride=signature.scratch_bytes,
+            scratch_stride=plan.scratch_bytes,
             threads=self.threads,
             barrier=self._barrier,
         )
@@ -133,13 +134,14 @@ class CpuSignature:
 
     def __init__(self, executable: CpuExecutable, signature: Signature) -> None:
         self.signature = signature
+        self.plan = executable.plan(signature.name)
         self.staging_inputs = tuple(aligned_empty(t.shape, t.numpy_dtype)[0] for t in signature.inputs)
         self.staging_outputs = tuple(aligned_empty(t.shape, t.numpy_dtype)[0] for t in signature.outputs)
         self._executable = executable
         self._run = executable.entry(abi.run_entry(signature.name))
         self._inputs = (ctypes.c_void_p * len(signature.inputs))()
         self._outputs = (ctypes.c_void_p * len(signature.outputs))()
-        self._call = executable.call(signature)
+        self._call = executable.call(self.plan)
         self._call.inputs = ctypes.addressof(self._inputs)
         self._call.outputs = ctypes.addressof(self._outputs)
         self._call_address = ctypes.addressof(self._call)
@@ -151,7 +153,7 @@ class CpuSignature:
         executable.invoke(executable.pool, self._run, self._call_address)
 
     def trace(self, inputs: Sequence[int], outputs: Sequence[int]) -> npt.NDArray[np.uint64]:
-        ticks = np.zeros((len(self.signature.steps), self._executable.threads, 2), np.uint64)
+        ticks = np.zeros((len(self.plan.steps), self._executable.threads, 2), np.uint64)
         self._call.trace = ticks.ctypes.data
         try:
             self.invoke(inputs, outputs)

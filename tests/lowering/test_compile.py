@@ -52,11 +52,11 @@ def test_equal_dispatches_share_a_kernel() -> None:
     value = program.inputs[0]
     for _ in range(3):
         value = program.narrow(program.conv2d(rng, value, 16, 3))
-    (signature,) = compile(program.finish(value)).signatures
-    assert len(signature.steps) == 3
-    assert len({step.kernel for step in signature.steps}) == 1
-    assert signature.steps[0].flops > 2 * 6 * 6 * 16 * 9 * 16
-    assert "conv_2d 3x3" in signature.steps[0].description
+    steps = compile(program.finish(value)).images[0].plan("main").steps
+    assert len(steps) == 3
+    assert len({step.kernel for step in steps}) == 1
+    assert steps[0].flops > 2 * 6 * 6 * 16 * 9 * 16
+    assert "conv_2d 3x3" in steps[0].description
 
 
 def test_several_targets_share_constants_and_list_the_best_first() -> None:
@@ -68,6 +68,10 @@ def test_several_targets_share_constants_and_list_the_best_first() -> None:
     assert [image.target for image in both.images] == ["x86-64-v4+vnni", "x86-64-v2"]
     assert both.images[1].features == resolve_target("x86-64-v2").features
     alone = [compile(module, target=image.target) for image in both.images]
+    for image, artifact in zip(both.images, alone, strict=True):
+        assert image.plan("main") != both.images[0].plan("main") or image is both.images[0]
+        for step, own in zip(image.plan("main").steps, artifact.images[0].plan("main").steps, strict=True):
+            assert (step.kernel, step.description) == (own.kernel, own.description), "a plan is that of its own target"
     assert len(both.constants) < sum(len(artifact.constants) for artifact in alone)
 
 

@@ -21,7 +21,7 @@ from tosaic.lowering.codegen.assemble import assemble
 from tosaic.lowering.codegen.image import link
 from tosaic.lowering.codegen.threads import emit_threads
 from tosaic.lowering.target import resolve_target
-from tosaic.runtime.artifact import Artifact, BufferReference, Image, Signature, Step, TensorInfo
+from tosaic.runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Step, TensorInfo
 
 SIZE = 4096
 TARGET = "x86-64-v2"
@@ -163,7 +163,7 @@ def image() -> Image:
         pytest.skip("machine code for x86-64")
     target = resolve_target(TARGET)
     linked = link([assemble(_IR + emit_threads(target), target)])
-    return Image(TARGET, target.features, linked.code, {e: linked.symbols[s] for e, s in _SYMBOLS.items()})
+    return Image(TARGET, target.features, linked.code, {e: linked.symbols[s] for e, s in _SYMBOLS.items()}, plans())
 
 
 def weights() -> np.ndarray:
@@ -171,8 +171,8 @@ def weights() -> np.ndarray:
     return np.linspace(-2, 2, SIZE, dtype=np.float32)
 
 
-def artifact(**metadata: str) -> Artifact:
-    """The program as the compiler would hand it over."""
+def plans() -> tuple[Plan, Plan]:
+    """What the code above does, step by step."""
     size = 4 * SIZE
     x, y = BufferReference("input", 0, 0, size), BufferReference("output", 0, 0, size)
     temporary = BufferReference("arena", 0, 0, size)
@@ -181,22 +181,18 @@ def artifact(**metadata: str) -> Artifact:
         Step("reverse", (temporary, BufferReference("input", 1, 0, 64), y), "cpu", SIZE, 2 * size, "reverse + bias"),
         Step("sum", (y, BufferReference("output", 1, 0, 4)), "cpu", 1, 12, "ends"),
     )
+    shift = Step("shift", (BufferReference("input", 0, 0, 8), BufferReference("output", 0, 0, 8)), "cpu", 8, 16, "+ 1")
+    return Plan("main", steps, size, scratch_bytes=0), Plan("shift", (shift,), arena_bytes=0, scratch_bytes=64)
+
+
+def artifact(**metadata: str) -> Artifact:
+    """The program as the compiler would hand it over."""
     main = Signature(
         "main",
         (TensorInfo("x", "float32", (1, SIZE)), TensorInfo("bias", "float32", (16,))),
         (TensorInfo("y", "float32", (1, SIZE)), TensorInfo("sum", "float32", ())),
-        steps,
-        arena_bytes=size,
-        scratch_bytes=0,
     )
-    shift = Signature(
-        "shift",
-        (TensorInfo("x", "int8", (8,)),),
-        (TensorInfo("x", "int8", (8,)),),
-        (Step("shift", (BufferReference("input", 0, 0, 8), BufferReference("output", 0, 0, 8)), "cpu", 8, 16, "+ 1"),),
-        arena_bytes=0,
-        scratch_bytes=64,
-    )
+    shift = Signature("shift", (TensorInfo("x", "int8", (8,)),), (TensorInfo("x", "int8", (8,)),))
     return Artifact((main, shift), (image(),), weights().tobytes(), metadata)
 
 

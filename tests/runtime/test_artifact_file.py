@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tosaic.runtime import artifact as records
 from tosaic.runtime import artifact_file, flatbuffer
-from tosaic.runtime.artifact import Artifact, BufferReference, Image, Signature, Step, TensorInfo
+from tosaic.runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Step, TensorInfo
 from tosaic.runtime.errors import MalformedFileError
 
 SCHEMA = Path(records.__file__).with_name("artifact.fbs")
@@ -38,11 +38,10 @@ def small_artifact() -> Artifact:
         "main",
         (TensorInfo("x", "float32", (1, 3)),),
         (TensorInfo("größe", "float32", (1, 3)),),
-        (step,),
-        arena_bytes=128,
-        scratch_bytes=64,
     )
-    image = Image("x86-64-v3", ("x86_64", "avx2"), bytes(range(200)), {"invoke": 0, "worker": 16, "run:main": 64})
+    entries = {"invoke": 0, "worker": 16, "run:main": 64}
+    plan = Plan("main", (step,), arena_bytes=128, scratch_bytes=64)
+    image = Image("x86-64-v3", ("x86_64", "avx2"), bytes(range(200)), entries, (plan,))
     return Artifact(
         (signature,), (image,), bytes(i % 251 for i in range(300)), {"devices": "cpu:2", "source": "m.tflite"}
     )
@@ -83,8 +82,7 @@ def test_constants_are_used_from_the_mapping_at_a_page_boundary_with_slack(saved
 
 
 def test_an_artifact_without_constants(tmp_path: Path) -> None:
-    signature = dataclasses.replace(small_artifact().signatures[0], steps=())
-    artifact = dataclasses.replace(small_artifact(), signatures=(signature,), constants=b"")
+    artifact = dataclasses.replace(corrupt(buffers=()), constants=b"")
     artifact.save(tmp_path / "a.module")
     assert same(Artifact.load(tmp_path / "a.module"), artifact)
 
@@ -135,7 +133,7 @@ def test_another_version_is_refused(saved: bytes) -> None:
     end = flatbuffer.table_size(memoryview(saved))
     record = flatbuffer.decode(memoryview(saved)[:end], artifact_file.ArtifactRecord, artifact_file.IDENTIFIER)
     table = flatbuffer.encode(dataclasses.replace(record, version=99), artifact_file.IDENTIFIER)
-    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 1: compile it again"):
+    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 2: compile it again"):
         artifact_file.parse(rehashed(table, saved[end + 32 :]))
 
 
@@ -168,13 +166,19 @@ def test_mutated_tables_with_valid_hashes_never_crash(saved: bytes) -> None:
 
 
 def corrupt(**changes: object) -> Artifact:
-    """The small artifact with other fields in its only signature or step."""
+    """The small artifact with other fields in its only signature, plan or step."""
     artifact = small_artifact()
-    signature = artifact.signatures[0]
-    step_fields = {f.name for f in dataclasses.fields(Step)}
-    step = dataclasses.replace(signature.steps[0], **{k: v for k, v in changes.items() if k in step_fields})
-    rest = {k: v for k, v in changes.items() if k not in step_fields}
-    return dataclasses.replace(artifact, signatures=(dataclasses.replace(signature, steps=(step,), **rest),))
+    (signature,), (image,) = artifact.signatures, artifact.images
+    (plan,) = image.plans
+    (step,) = plan.steps
+
+    def replaced(record: Any) -> Any:
+        names = {field.name for field in dataclasses.fields(record)}
+        return dataclasses.replace(record, **{name: value for name, value in changes.items() if name in names})
+
+    plan = dataclasses.replace(replaced(plan), steps=(replaced(step),))
+    images = (dataclasses.replace(image, plans=(plan,)),)
+    return dataclasses.replace(artifact, signatures=(replaced(signature),), images=images)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +195,7 @@ def corrupt(**changes: object) -> Artifact:
         (corrupt(inputs=(TensorInfo("x", "float32", (1 << 40, 1 << 40)),)), "impossible shape"),
         (corrupt(inputs=(TensorInfo("x", "int8", (64,)),) * 2), "input 'x' occurs twice"),
         (corrupt(name="other"), "lacks the entry run:other"),
+        (corrupt(signature="other"), "image 'x86-64-v3' has plans for ['other']; the signatures are ['main']"),
         (dataclasses.replace(small_artifact(), signatures=()), "there is no signature"),
     ],
 )
@@ -225,6 +230,23 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
         small_artifact().save("/dev/full")
 
 
+@dataclasses.dataclass(frozen=True)
+class Narrow:
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Wide:
+    number: int
+    narrow: Narrow
+
+
+def test_tables_whose_fields_lie_alike_keep_their_own_sizes() -> None:
+    record = Wide(1 << 40, Narrow("text"))
+    wider = dataclasses.make_dataclass("Wider", [("number", int), ("wide", Wide)], frozen=True)(3, record)
+    assert flatbuffer.decode(memoryview(flatbuffer.encode(wider, b"TEST")), type(wider), b"TEST") == wider
+
+
 def test_the_schema_and_the_records_agree() -> None:
     """`artifact.fbs` is documentation and what other languages' readers are made from; it must be true."""
     text = re.sub(r"//.*", "", SCHEMA.read_text())
@@ -236,6 +258,7 @@ def test_the_schema_and_the_records_agree() -> None:
         "TensorInfo": TensorInfo,
         "Step": Step,
         "Signature": Signature,
+        "Plan": Plan,
         "Section": artifact_file.Section,
         "Entry": artifact_file.Entry,
         "Image": artifact_file.ImageRecord,

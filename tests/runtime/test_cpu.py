@@ -17,7 +17,7 @@ from . import native
 
 
 def image(target: str, *features: str) -> Image:
-    return Image(target, features, b"", {})
+    return Image(target, features, b"", {}, ())
 
 
 def test_the_first_image_that_fits_is_taken() -> None:
@@ -44,9 +44,10 @@ def test_an_artifact_for_a_missing_isa_is_refused_before_its_code_is_mapped() ->
 
 def test_more_memory_than_there_is_is_a_device_error() -> None:
     artifact = native.artifact()
-    huge = dataclasses.replace(artifact.signatures[0], arena_bytes=1 << 47)
+    (image,) = artifact.images
+    huge = dataclasses.replace(image.plans[0], arena_bytes=1 << 47)
     with pytest.raises(DeviceError, match="cannot allocate"):
-        load(dataclasses.replace(artifact, signatures=(huge, artifact.signatures[1])))
+        load(dataclasses.replace(artifact, images=(dataclasses.replace(image, plans=(huge, image.plans[1])),)))
 
 
 def test_memory_is_zero_and_closes() -> None:

@@ -16,7 +16,7 @@ from tosaic.lowering.codegen.entry import barriers_before, emit_entries
 from tosaic.lowering.codegen.kernel import Kernel
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime.abi import INVOKE, WORKER, Barrier, Call, Pool, run_entry
-from tosaic.runtime.artifact import BufferReference, Signature, Step, TensorInfo
+from tosaic.runtime.artifact import BufferReference, Plan, Step
 
 from .harness import Array, Code, Guarded
 
@@ -44,30 +44,29 @@ def buffer(space: str, offset: int = 0) -> BufferReference:
     return BufferReference(space, 0, offset, NBYTES)  # pyright: ignore[reportArgumentType]
 
 
-def chain(name: str, length: int) -> Signature:
+def chain(name: str, length: int) -> Plan:
     """`length` steps of + 1 from the input to the output through two alternating places in the arena."""
     places = [buffer("input"), *(buffer("arena", NBYTES * (i % 2)) for i in range(length - 1)), buffer("output")]
     steps = tuple(
         Step(("backwards", "forwards")[i % 2], (a, b), "cpu", SIZE, 2 * NBYTES, "")
         for i, (a, b) in enumerate(itertools.pairwise(places))
     )
-    tensor = TensorInfo("x", "int32", (SIZE,))
-    return Signature(name, (tensor,), (tensor,), steps, 2 * NBYTES, 64)
+    return Plan(name, steps, 2 * NBYTES, 64)
 
 
 LENGTH = 7
-SIGNATURES = (chain("main", LENGTH), chain('a "strange" näme', 1))
+PLANS = (chain("main", LENGTH), chain('a "strange" näme', 1))
 
 
 @pytest.fixture(scope="module")
 def code() -> tuple[Code, dict[str, str]]:
     target = resolve_target("x86-64-v2")
-    entry, entries = emit_entries(SIGNATURES, KERNELS, target)
+    entry, entries = emit_entries(PLANS, KERNELS, target)
     return Code(entry, *(kernel.text for kernel in KERNELS.values()), target=target), entries
 
 
 class Program:
-    """The images's entries with a pool of native threads, as the runtime has them."""
+    """The image's entries with a pool of native threads, as the runtime has them."""
 
     def __init__(self, code: Code, entries: dict[str, str], threads: int) -> None:
         self.code, self.entries, self.threads = code, entries, threads
