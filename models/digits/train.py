@@ -71,9 +71,7 @@ def convert(model: keras.Model, calibration: np.ndarray, quantize: bool) -> byte
     module = tf.Module()
     module.variables_ = [getattr(variable, "value", variable) for variable in model.variables]
     signature = [tf.TensorSpec([1, SIZE, SIZE, 1], tf.float32, name="image")]
-    module.call = tf.function(
-        lambda image: {"probabilities": model(image, training=False)}, input_signature=signature
-    )
+    module.call = tf.function(lambda image: {"probabilities": model(image, training=False)}, input_signature=signature)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"serving_default": module.call})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
