@@ -65,7 +65,7 @@ def _describe(error: Exception, program: str) -> tuple[str, int]:
     """What to tell, and the exit code."""
     if isinstance(error, TosaicError):
         return str(error), error.exit_code
-    if isinstance(error, io.UnsupportedOperation) and str(error) == "not writable":
+    if isinstance(error, io.UnsupportedOperation) and str(error) in ("not writable", "write"):
         return "standard output is closed", 1
     if isinstance(error, OSError):
         name = error.filename or ("standard output" if error.errno in _FULL else None)
