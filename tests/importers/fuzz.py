@@ -2,7 +2,8 @@
 
     python -m tests.importers.fuzz --count 20000 --seed 1 [--save FOLDER] [MODEL.tflite ...]
 
-Without models, small ones that use every kind of field are built. A failure prints the seed that reproduces it.
+Without models, small ones that use every kind of field are built. A failure prints the seed that reproduces it. Some of
+those that import, `--compile` of them all, are compiled and run as well, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tosaic.importers.tflite.schema import TABLES, Field, Kind, union_member
 from tosaic.runtime.errors import TosaicError
 
+from ..fuzz import child
 from .tflite_builder import ModelBuilder
 
 TIME_LIMIT_S = 10
@@ -58,12 +60,12 @@ class TimeLimitExceeded(BaseException):
 
 def seed_models() -> list[bytes]:
     """Small models that between them use constants, options, quantisation, signatures and dynamic shapes."""
-    return [_float_model(), _quantized_model(), _shape_model(), sparse_model()]
+    return [_float_model(-1), _float_model(1), _quantized_model(), _shape_model(), sparse_model()]
 
 
-def _float_model() -> bytes:
+def _float_model(batch: int) -> bytes:
     model = ModelBuilder()
-    x = model.tensor(np.float32, [-1, 6, 6, 2], name="x")
+    x = model.tensor(np.float32, [batch, 6, 6, 2], name="x")
     filters = model.constant(np.ones((4, 3, 3, 2)), np.float16)
     floats = model.tensor(np.float32, [4, 3, 3, 2])
     bias = model.constant(np.ones(4), np.float32)
@@ -262,8 +264,8 @@ def mutate(model: bytes, places: list[Spot], chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def outcome(model: bytes) -> str:
-    """What the importer makes of it: "imported", or the name of the error. Anything else propagates."""
+def outcome(model: bytes, compile: bool = False) -> str:
+    """What becomes of it: "imported", "compiled and run", or the name of the error. Anything else propagates."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TimeLimitExceeded(f"more than {TIME_LIMIT_S} s")
@@ -271,13 +273,16 @@ def outcome(model: bytes) -> str:
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT_S)
     try:
-        tosaic.importers.import_model(model)
+        module = tosaic.importers.import_model(model)
     except TosaicError as error:
         return type(error).__name__
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    return "imported"
+    if not compile:
+        return "imported"
+    result = child.outcome(lambda: child.compile_and_run(module))
+    return "compiled and run" if result == "done" else f"{result} from the compiler or runtime"
 
 
 def mutants(models: list[bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -295,6 +300,7 @@ def main() -> int:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", type=float, default=0.1, help="share of the imported ones to compile and run")
     parser.add_argument("--save", type=Path, help="write models that fail into this folder")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
@@ -302,8 +308,9 @@ def main() -> int:
     outcomes: Counter[str] = Counter()
     failures = 0
     for label, mutant in mutants(models, arguments.count, arguments.seed):
+        compile = random.Random(label).random() < arguments.compile
         try:
-            outcomes[outcome(mutant)] += 1
+            outcomes[outcome(mutant, compile)] += 1
         except (Exception, TimeLimitExceeded) as error:
             failures += 1
             print(f"mutant {label}: {type(error).__name__}: {error}", flush=True)

@@ -1,0 +1,1 @@
+"""Fuzzers of everything a user can hand over, besides .tflite files (`tests/importers/fuzz.py`)."""
