@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, FunctionType, ModuleOp, TensorType
-from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from ..runtime.device import DeviceSpec
@@ -24,7 +23,7 @@ from .const_eval import const_eval
 from .dump import dump
 from .form_dispatches import form_dispatches
 from .hoist_encodings import hoist_encodings
-from .ir import functions, input_name, operands_with_captures
+from .ir import functions, input_name
 from .materialize_encodings import materialize_encodings
 from .plan_memory import plan_memory
 from .plan_memory.constants import ConstantPool
@@ -32,6 +31,7 @@ from .reduce_precision import reduce_precision
 from .set_encodings import set_encodings
 from .specialize_encodings import specialize_encodings
 from .target import Target
+from .verification import Verifier
 
 DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 """The environment variable that names a folder for the IR after every phase, whoever runs the compiler."""
@@ -111,11 +111,12 @@ def run(
         raise ArgumentError(f"unknown phase {stop_after!r}; the phases are: {', '.join(names)}")
     folder = dump_folder(dump_dir)
     require_static_shapes(module)
+    verifier = Verifier()
     for number, phase in enumerate(phases, start=1):
         begin = time.perf_counter()
         try:
             phase.run(module, options)
-            verify(module)
+            verifier.verify(module)
         except TosaicError:
             raise
         except Exception as error:
@@ -127,18 +128,6 @@ def run(
             report(phase.name, time.perf_counter() - begin)
         if phase.name == stop_after:
             return
-
-
-def verify(module: ModuleOp) -> None:
-    """Raise VerifyException unless every operation is valid and uses values only after they are defined."""
-    module.verify()
-    for function in functions(module):
-        defined: set[SSAValue] = set(function.body.block.args)
-        for op in function.body.block.ops:
-            for value in operands_with_captures(op):
-                if value not in defined:
-                    raise VerifyException(f"{op.name} uses a value of type {value.type} before it is defined")
-            defined.update(op.results)
 
 
 def require_static_shapes(module: ModuleOp) -> None:
