@@ -14,13 +14,13 @@ def apply_scale(f: Function, value: Value, multiplier: Value, shift: Value, *, d
     lanes = lanes_of(value.type)
     if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
         # Multipliers of 32 by 32 bits take the lower halves of 64-bit lanes: even and odd lanes apart need no widening.
-        arguments = zip(
-            _even_odd(f, value), _even_odd(f, multiplier), _even_odd(f, f.cast("zext", shift, I32)), strict=True
-        )
+        values, shifts = _even_odd(f, value), _even_odd(f, f.cast("zext", shift, I32))
+        arguments = zip(values, _even_odd(f, multiplier), shifts, values, strict=True)
         even, odd = (f.bitcast(_scale_wide(f, *parts, double_round=double_round), value.type) for parts in arguments)
         return f.shuffle(even, odd, [lane - lane % 2 + (lanes if lane % 2 else 0) for lane in range(lanes)])
     wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
-    scaled = _scale_wide(f, wide, factor, f.cast("zext", shift, I64), double_round=double_round)
+    signs = wide if bits_of(value.type) <= 32 else f.ashr(wide, f.const(wide.type, 32))
+    scaled = _scale_wide(f, wide, factor, f.cast("zext", shift, I64), signs, double_round=double_round)
     return f.cast("trunc", scaled, I32)
 
 
@@ -31,20 +31,21 @@ def _even_odd(f: Function, value: Value) -> tuple[Value, Value]:
     return f.ashr(f.shl(pairs, half), half), f.ashr(pairs, half)
 
 
-def _scale_wide(f: Function, value: Value, multiplier: Value, shift: Value, *, double_round: bool) -> Value:
-    """(value * multiplier + rounding) >> shift in i64."""
+def _scale_wide(
+    f: Function, value: Value, multiplier: Value, shift: Value, signs: Value, *, double_round: bool
+) -> Value:
+    """(value * multiplier + rounding) >> shift in i64. Bit 31 of `signs` tells whether the value is negative."""
     one = f.const(value.type, 1)
     product = f.op("mul", value, multiplier)
     rounding = f.shl(one, f.sub(shift, one))
-    if not double_round:
-        return f.ashr(f.add(product, rounding), shift)
-    twice = f.icmp("ugt", shift, f.const(shift.type, 31))
-    extra = f.select(twice, f.const(value.type, 1 << 30), f.zero(value.type))
-    # The sign of the product is that of the value, as multipliers are not negative; where one is 0, both roundings
-    # come to 0. What depends on multiplier and shift only is the same for a whole column.
-    negative = f.icmp("slt", product, f.zero(product.type))
-    rounded = f.add(product, f.add(rounding, extra))
-    return f.ashr(f.select(negative, f.sub(rounded, f.add(extra, extra)), rounded), shift)
+    if double_round:
+        # 1 << 30, less 1 << 31 where the value is negative: the sign of an i32 is that very bit. What depends on the
+        # shift only is the same for a whole column.
+        twice = f.select(
+            f.icmp("ugt", shift, f.const(shift.type, 31)), f.const(value.type, 1 << 31), f.zero(value.type)
+        )
+        rounding = f.sub(f.add(rounding, f.lshr(twice, one)), f.and_(signs, twice))
+    return f.ashr(f.add(product, rounding), shift)
 
 
 def divide(f: Function, a: Value, b: Value, *, signed: bool) -> Value:
