@@ -31,6 +31,8 @@ SCHEMA_VERSION = 3
 
 _OPERATOR_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
 _OPTIONS_NAMES = {value: name for name, value in vars(tflite.BuiltinOptions).items() if isinstance(value, int)}
+_TYPED_BY_OPERANDS = {"ADD", "SUB", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"}
+"""Operators whose kernels give the result the type of the operands, whatever the file declares: old files do not."""
 
 # No tensor of a model that can run has more bytes; keeps every later product of dimensions in 64 bits.
 _MAX_TENSOR_BYTES = 1 << 44
@@ -91,13 +93,14 @@ class _Reader:
         graph = present(self._model.Subgraphs(index))
         inputs = integers(graph.InputsAsNumpy())
         outputs = integers(graph.OutputsAsNumpy())
+        types = self._types(graph, path)
         not_constant = set(inputs)
         for position in range(graph.OperatorsLength()):
             operator = present(graph.Operators(position))
             not_constant.update(integers(operator.OutputsAsNumpy()))
         tensors = tuple(
-            self._tensor(present(graph.Tensors(i)), i, f"{path}.tensors[{i}]", i not in not_constant, i in inputs)
-            for i in range(graph.TensorsLength())
+            self._tensor(tensor, i, f"{path}.tensors[{i}]", types[i], i not in not_constant, i in inputs)
+            for i, tensor in enumerate(present(graph.Tensors(i)) for i in range(graph.TensorsLength()))
         )
         subgraph = Subgraph(
             index,
@@ -111,6 +114,18 @@ class _Reader:
         )
         check_dataflow(subgraph)
         return subgraph
+
+    def _types(self, graph: tflite.SubGraph, path: str) -> list[int]:
+        """The type of each tensor: as declared, except for what `_TYPED_BY_OPERANDS` compute."""
+        types = [present(graph.Tensors(i)).Type() for i in range(graph.TensorsLength())]
+        for position in range(graph.OperatorsLength()):
+            operator = present(graph.Operators(position))
+            ends = [integers(side)[:1] for side in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())]
+            if self._operator_name(operator, f"{path}.operators[{position}]") not in _TYPED_BY_OPERANDS:
+                continue
+            if all(0 <= index < len(types) for end in ends for index in end) and all(ends):
+                types[ends[1][0]] = types[ends[0][0]]
+        return types
 
     def _signature(self, index: int, subgraphs: tuple[Subgraph, ...]) -> Signature:
         path = f"signature_defs[{index}]"
@@ -136,14 +151,7 @@ class _Reader:
 
     def _operator(self, operator: tflite.Operator, index: int, graph: str, tensors: tuple[Tensor, ...]) -> Operator:
         path = f"{graph}.operators[{index}]"
-        if operator.OpcodeIndex() >= self._model.OperatorCodesLength():
-            raise FieldError(f"{path}.opcode_index", f"there is no operator code {operator.OpcodeIndex()}")
-        code = present(self._model.OperatorCodes(operator.OpcodeIndex()))
-        # Codes above 127 do not fit the old byte field, which then holds a placeholder of 127.
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        name = _OPERATOR_NAMES.get(number, f"BUILTIN_{number}")
-        if name == "CUSTOM":
-            name = f"CUSTOM:{text(code.CustomCode())}"
+        name = self._operator_name(operator, path)
         inputs = tuple(
             None if i == -1 else _select(tensors, (i,), f"{path}.inputs", position)[0]
             for position, i in enumerate(integers(operator.InputsAsNumpy()))
@@ -156,18 +164,29 @@ class _Reader:
             index,
             name,
             path,
-            code.Version(),
+            present(self._model.OperatorCodes(operator.OpcodeIndex())).Version(),
             inputs,
             _select(tensors, outputs, f"{path}.outputs"),
             None if options is None or options_type == "NONE" else options_type,
             options,
         )
 
+    def _operator_name(self, operator: tflite.Operator, path: str) -> str:
+        if operator.OpcodeIndex() >= self._model.OperatorCodesLength():
+            raise FieldError(f"{path}.opcode_index", f"there is no operator code {operator.OpcodeIndex()}")
+        code = present(self._model.OperatorCodes(operator.OpcodeIndex()))
+        # Codes above 127 do not fit the old byte field, which then holds a placeholder of 127.
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        name = _OPERATOR_NAMES.get(number, f"BUILTIN_{number}")
+        return f"CUSTOM:{text(code.CustomCode())}" if name == "CUSTOM" else name
+
     # Tensors
 
-    def _tensor(self, tensor: tflite.Tensor, index: int, path: str, may_be_constant: bool, is_input: bool) -> Tensor:
+    def _tensor(
+        self, tensor: tflite.Tensor, index: int, path: str, type: int, may_be_constant: bool, is_input: bool
+    ) -> Tensor:
         name = text(tensor.Name())
-        type_name = TYPE_NAMES.get(tensor.Type(), f"type {tensor.Type()} of a newer schema")
+        type_name = TYPE_NAMES.get(type, f"type {type} of a newer schema")
         info = TYPES.get(type_name)
         shape = self._shape(tensor, path, info.dtype.itemsize if info else 1)
         if tensor.Buffer() >= max(self._model.BuffersLength(), 1):

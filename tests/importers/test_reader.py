@@ -55,6 +55,20 @@ def test_views_of_a_valid_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(constant, np.ones((2, 3), np.float32))
 
 
+def test_results_without_a_type_take_that_of_the_operands() -> None:
+    """As in LiteRT, whose own test models declare int8 sums as float32."""
+    model = ModelBuilder()
+    parameters = {"scale": 0.1, "zero_point": 3}
+    x, z = (model.tensor(np.uint8, [2, 3], name=name, **parameters) for name in ("x", "z"))
+    y = model.tensor(np.float32, [2, 3], name="y", **parameters)
+    for inputs, output in (([x, x], y), ([y, x], z)):
+        model.operator("ADD", inputs, [output], schema.AddOptionsT())
+    graph = read_model(model.build([x], [z])).subgraphs[0]
+    result = graph.operators[0].output()
+    assert result.type_name == "UINT8"
+    assert result.zero_point == 3 - 128
+
+
 def test_constants_are_views_of_the_mapped_file(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(addition().build([0], [1]))
