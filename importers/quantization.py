@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from xdsl.dialects.builtin import IntegerType, TensorType, i16, i32
+from xdsl.dialects.builtin import IntegerType, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ..tosa import dialect as tosa
+from ..tosa.dialect.types import element_of
 from .registry import TosaBuilder, Unsupported
 
 Array = np.ndarray[Any, Any]
@@ -90,7 +91,7 @@ class Scale:
         steps = np.arange(-254, 256)[:, np.newaxis]
         with np.errstate(divide="ignore"):
             first = np.clip(np.ceil((steps - 0.5) / real), -(2.0**31), 2.0**31)
-        first = first - (_round_half_away((first - 1) * real) >= steps) + (_round_half_away(first * real) < steps)
+        first = first - (round_half_away((first - 1) * real) >= steps) + (round_half_away(first * real) < steps)
         reachable = np.abs(first) < 2.0**31 - 1
         first = np.where(reachable, first, 0).astype(np.int64)
         same = (self.apply(first) >= steps) & (self.apply(first - 1) < steps)
@@ -128,7 +129,8 @@ def _normalised(mantissa: Array, exponent: Array) -> tuple[Array, Array]:
     return np.where(tiny, 0, mantissa), np.where(tiny, 0, exponent).astype(np.int64)
 
 
-def _round_half_away(values: Array) -> Array:
+def round_half_away(values: Array) -> Array:
+    """C's round(): the nearest whole number of each double, halves away from zero."""
     return np.copysign(np.floor(np.abs(values) + 0.5), values)
 
 
@@ -136,12 +138,6 @@ def _shift(shift: Array, real: ArrayLike) -> Array:
     if shift.min() < 2 or shift.max() > 62:
         raise Unsupported(f"the scale factor {np.max(real)} is beyond what fixed-point rescaling expresses")
     return shift.astype(np.int8)
-
-
-def element_type_of(value: SSAValue) -> Attribute:
-    """The element type of a tensor value."""
-    assert isinstance(value.type, TensorType)
-    return value.type.get_element_type()
 
 
 def rescale(
@@ -158,7 +154,7 @@ def rescale(
             value,
             builder.constant(scale.multiplier),
             builder.constant(scale.shift),
-            builder.zero_point(input_zero_point, element_type_of(value)),
+            builder.zero_point(input_zero_point, element_of(value)),
             builder.zero_point(output_zero_point, element_type),
             element_type=element_type,
             scale32=not scale.wide,
@@ -174,7 +170,7 @@ def requantize(
     builder: TosaBuilder, accumulator: SSAValue, real: ArrayLike, element_type: Attribute, zero_point: int
 ) -> SSAValue:
     """A 32- or 48-bit accumulator times the real factor(s), as TFLite's kernels round, in `element_type`."""
-    wide = element_type_of(accumulator) == I48
+    wide = element_of(accumulator) == I48
     if wide and element_type != i16:
         raise Unsupported(f"48-bit accumulators are rescaled to i16, not to {element_type}")
     scale = Scale.tflite16(real) if wide else Scale.tflite(real)
@@ -183,7 +179,7 @@ def requantize(
 
 def cast(builder: TosaBuilder, value: SSAValue, element_type: Attribute) -> SSAValue:
     """`value` in another element type; itself where it has that type already."""
-    return value if element_type_of(value) == element_type else builder.add(tosa.CastOp(value, element_type))
+    return value if element_of(value) == element_type else builder.add(tosa.CastOp(value, element_type))
 
 
 def centered(builder: TosaBuilder, value: SSAValue, zero_point: int) -> SSAValue:

@@ -1,4 +1,7 @@
-"""Small questions that several phases ask of the IR: constants, views, shapes, and dead code."""
+"""Small questions that several phases ask of the IR: constants, views, shapes, and dead code.
+
+`shape_of` and `tensor_type` are those of `tosaic.tosa`, which serve at every level.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from xdsl.dialects import func
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import (
+    AffineMapAttr,
     ArrayAttr,
     DictionaryAttr,
     FloatAttr,
@@ -19,10 +23,17 @@ from xdsl.dialects.builtin import (
     TensorType,
     i64,
 )
-from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp, PadOp
-from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
+from xdsl.dialects.linalg.attrs import IteratorTypeAttr
+from xdsl.dialects.linalg.ops import GenericOp, YieldOp
+from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
+from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
+from xdsl.ir.affine import AffineMap
 
+from ..tosa.dialect.types import element_of
+from ..tosa.dialect.types import shape_of as shape_of
+from ..tosa.dialect.types import tensor_type as tensor_type
 from ..tosa.elements import ElementsAttr, numpy_dtype
+from ..tosa.interface import IDENTIFIER, UNSIGNED
 from .dialects.dispatch import RegionOp
 
 Reassociation = Sequence[Sequence[int]]
@@ -38,10 +49,6 @@ def regions(function: func.FuncOp) -> list[RegionOp]:
     return [op for op in function.body.block.ops if isinstance(op, RegionOp)]
 
 
-NAME = "ml_program.identifier"
-"""The attribute of an argument or result of a function that holds the name users know the tensor by."""
-
-
 def input_name(function: func.FuncOp, position: int) -> str:
     """The name of an input; "input0", ... where the program gives none."""
     return _name(function.arg_attrs, position) or f"input{position}"
@@ -52,32 +59,19 @@ def output_name(function: func.FuncOp, position: int) -> str:
     return _name(function.res_attrs, position) or f"output{position}"
 
 
-UNSIGNED = "ml_program.unsigned"
-"""Marks an argument or result whose signless integers users know as unsigned ones: TOSA has no types for these."""
-
-
 def is_unsigned(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> bool:
     """Whether an argument or result, told by the attributes of all of them, is marked so."""
     return attributes is not None and UNSIGNED in attributes.data[position].data
 
 
 def _name(attributes: ArrayAttr[DictionaryAttr] | None, position: int) -> str | None:
-    name = attributes.data[position].data.get(NAME) if attributes is not None else None
+    name = attributes.data[position].data.get(IDENTIFIER) if attributes is not None else None
     return name.data if isinstance(name, StringAttr) else None
-
-
-def tensor_type(value: SSAValue) -> TensorType[Attribute]:
-    return cast("TensorType[Attribute]", value.type)
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return tensor_type(value).get_shape()
 
 
 def byte_size(type: Attribute) -> int:
     """Bytes that the elements of a static tensor type take in memory, without padding."""
-    tensor = cast("TensorType[Attribute]", type)
-    return prod(tensor.get_shape()) * numpy_dtype(tensor.get_element_type()).itemsize
+    return prod(shape_of(type)) * numpy_dtype(element_of(type)).itemsize
 
 
 def constant_array(value: SSAValue) -> np.ndarray[Any, Any] | None:
@@ -116,18 +110,30 @@ def collapse(value: SSAValue, reassociation: Reassociation) -> CollapseShapeOp:
     return CollapseShapeOp.build(
         operands=[value],
         result_types=[TensorType(type.get_element_type(), shape)],
-        properties={"reassociation": _reassociation_attr(reassociation)},
+        properties={"reassociation": reassociation_attr(reassociation)},
     )
 
 
 def expand(value: SSAValue, reassociation: Reassociation, shape: Sequence[int]) -> ExpandShapeOp:
     """A reshape to the static `shape`: dimension i of `value` becomes the dimensions `reassociation[i]`."""
     type = TensorType(tensor_type(value).get_element_type(), shape)
-    return ExpandShapeOp(value, [], _reassociation_attr(reassociation), shape, type)
+    return ExpandShapeOp(value, [], reassociation_attr(reassociation), shape, type)
 
 
-def _reassociation_attr(reassociation: Reassociation) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
+def reassociation_attr(reassociation: Reassociation) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
+    """What `tensor.collapse_shape` and `tensor.expand_shape` carry; see `reassociation_of`."""
     return ArrayAttr(ArrayAttr(IntegerAttr(dim, i64) for dim in group) for group in reassociation)
+
+
+def identity_generic(value: SSAValue) -> tuple[EmptyOp, GenericOp]:
+    """An element-wise generic that yields `value` unchanged, and the empty tensor it writes."""
+    type = tensor_type(value)
+    body = Block(arg_types=[type.get_element_type()] * 2)
+    body.add_op(YieldOp(body.args[0]))
+    empty = EmptyOp([], type)
+    identity = AffineMapAttr(AffineMap.identity(type.get_num_dims()))
+    parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
+    return empty, GenericOp([value], [empty.tensor], Region(body), [identity] * 2, parallel, [empty.tensor.type])
 
 
 def operands_with_captures(op: Operation) -> Iterator[SSAValue]:

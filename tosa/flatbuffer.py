@@ -34,6 +34,7 @@ from .dialect.attributes import encode, plain
 from .dialect.base import TosaOp
 from .dialect.types import ShapeType, element_of, is_float
 from .elements import ElementsAttr, numpy_dtype
+from .interface import IDENTIFIER
 
 VERSION = schema.Version(1, 0, 0, draft=False)
 
@@ -216,7 +217,7 @@ class _GraphWriter:
             block.args, _read_identifiers(function.arg_attrs, len(block.args), "input"), strict=True
         ):
             self.declare(value, name, None)
-        wanted = {value: name for value, name in zip(terminator.operands, results, strict=True)}
+        wanted = dict(zip(terminator.operands, results, strict=True))
         operators = [self.operator(op, wanted) for op in block.ops if op is not terminator]
         graph = schema.BasicBlock(
             name=function.sym_name.data,
@@ -261,7 +262,7 @@ class _GraphWriter:
 
     def declare(self, value: SSAValue, name: str | None, values: Attribute | None) -> None:
         """Give `value` a name that no other has, and list it among the tensors or shapes."""
-        taken = {tensor for tensor in self.names.values()}
+        taken = set(self.names.values())
         name = name if name is not None and name not in taken else f"{name or 'value'}:{len(taken)}"
         self.names[value] = name
         data = _pack(values.array, values.type) if isinstance(values, ElementsAttr) else schema.NO_DATA
@@ -274,14 +275,14 @@ class _GraphWriter:
 
 
 def _identifiers(names: Iterable[str]) -> ArrayAttr[DictionaryAttr]:
-    return ArrayAttr(DictionaryAttr({"ml_program.identifier": StringAttr(name)}) for name in names)
+    return ArrayAttr(DictionaryAttr({IDENTIFIER: StringAttr(name)}) for name in names)
 
 
 def _read_identifiers(attributes: ArrayAttr[DictionaryAttr] | None, count: int, kind: str) -> list[str]:
     found = attributes.data if attributes is not None else [DictionaryAttr({})] * count
     names = []
     for index, dictionary in enumerate(found):
-        identifier = dictionary.data.get("ml_program.identifier")
+        identifier = dictionary.data.get(IDENTIFIER)
         names.append(plain(identifier) if identifier is not None else f"{kind}_{index}")
     return names
 

@@ -6,6 +6,7 @@ signless i8 as unsigned. So a uint8 argument is shifted by 128 where it enters, 
 
 from __future__ import annotations
 
+import numpy as np
 from xdsl.dialects.builtin import NoneAttr, f32, i8
 from xdsl.ir import Attribute, SSAValue
 
@@ -31,8 +32,6 @@ def leave(context: Context, tensor: Tensor, value: SSAValue) -> SSAValue:
 
 def _shift_by_128(context: Context, value: SSAValue, *, enters: bool) -> SSAValue:
     """value - 128 of unsigned, or value + 128 to unsigned; multiplier and shift make a factor of one."""
-    import numpy as np
-
     signed_zero_point = context.zero_point(-128, i8)
     unsigned_zero_point = context.zero_point(0, i8)
     return context.add(

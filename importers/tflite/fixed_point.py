@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..quantization import round_half_away
 from .model import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -137,6 +138,5 @@ def libm(function: Callable[[Array], Array], x: Array) -> Array:
 
 
 def _round(values: Array) -> Array:
-    """Nearest integers, halves away from zero, computed so that 0.49999997 does not become 1."""
-    wide = np.abs(values.astype(np.float64))
-    return np.copysign(np.floor(wide + 0.5), values).astype(np.float32)
+    """C's round() of float32 values, in double so that 0.49999997 does not become 1."""
+    return round_half_away(values.astype(np.float64)).astype(np.float32)

@@ -25,6 +25,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from ...runtime.errors import ArgumentError, MalformedFileError, UnsupportedError
+from ...tosa.interface import IDENTIFIER, UNSIGNED
 from ..registry import DYNAMIC, Unsupported, shape_of, tensor_type
 from . import boundary
 from .errors import FieldError
@@ -175,9 +176,9 @@ def _identifiers(tensors: Sequence[Tensor], names: Sequence[str]) -> ArrayAttr[D
     """The attributes by which users name inputs and outputs; `unsigned` marks i8 values that users see as uint8."""
     entries: list[DictionaryAttr] = []
     for tensor, name in zip(tensors, names, strict=True):
-        attributes: dict[str, Attribute] = {"ml_program.identifier": StringAttr(name)}
+        attributes: dict[str, Attribute] = {IDENTIFIER: StringAttr(name)}
         if tensor.unsigned:
-            attributes["ml_program.unsigned"] = UnitAttr()
+            attributes[UNSIGNED] = UnitAttr()
         entries.append(DictionaryAttr(attributes))
     return ArrayAttr(entries)
 

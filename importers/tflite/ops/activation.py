@@ -11,8 +11,9 @@ from xdsl.dialects.builtin import IntegerType, i8, i16
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.dialect.types import element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import Scale, centered, element_type_of, quantize_multiplier, rescale
+from ...quantization import Scale, centered, quantize_multiplier, rescale
 from ..fixed_point import (
     INT8_VALUES,
     Array,
@@ -44,7 +45,7 @@ def fused_activation(context: Context, value: SSAValue, function: int, output: T
 
 def clamp(context: Context, value: SSAValue, low: float, high: float, output: Tensor) -> SSAValue:
     """`value` limited to the real numbers [low, high]; where `output` is quantised, to their nearest steps."""
-    element_type = element_type_of(value)
+    element_type = element_of(value)
     if not isinstance(element_type, IntegerType):
         return context.add(tosa.ClampOp(value, low, high))
     limits = np.iinfo(numpy_dtype(element_type))
@@ -70,10 +71,10 @@ def _nearest_step(real: float, output: Tensor) -> int:
 def table(context: Context, op: Operator, function: Callable[[Array], Array]) -> SSAValue:
     """A float32 function of a quantised tensor as a look-up: exact for int8, interpolated as in TFLite for int16."""
     x, input, output = context.value(op.input(0)), op.input(0), op.output()
-    if element_type_of(x) == i8:
+    if element_of(x) == i8:
         return int8_table(context, op, quantized_table(function, input, output))
-    if element_type_of(x) != i16:
-        context.unsupported(f"{op.name} of quantised {element_type_of(x)}; int8, uint8 and int16 are supported")
+    if element_of(x) != i16:
+        context.unsupported(f"{op.name} of quantised {element_of(x)}; int8, uint8 and int16 are supported")
     entries = context.constant(interpolated_table(function, input.scale, output.scale))
     return rescale(context, context.add(tosa.TableOp(x, entries)), Scale.power_of_two(-7), i16)
 
@@ -81,8 +82,8 @@ def table(context: Context, op: Operator, function: Callable[[Array], Array]) ->
 def int8_table(context: Context, op: Operator, entries: Array) -> SSAValue:
     """The table look-up whose `entries` stand for the values -128..127 of the first operand."""
     x = context.value(op.input(0))
-    if element_type_of(x) != i8:
-        context.unsupported(f"{op.name} of quantised {element_type_of(x)}; int8 and uint8 are supported")
+    if element_of(x) != i8:
+        context.unsupported(f"{op.name} of quantised {element_of(x)}; int8 and uint8 are supported")
     return context.add(tosa.TableOp(x, context.constant(np.clip(entries, -128, 127).astype(np.int8))))
 
 
@@ -91,7 +92,7 @@ def _relu(low: float, high: float) -> Callable[[Operator, Context], SSAValue]:
         x, input, output = context.value(op.input(0)), op.input(0), op.output()
         if input.quantization is not None and (input.scale, input.zero_point) != (output.scale, output.zero_point):
             factor = np.float32(input.scale) / np.float32(output.scale)
-            x = rescale(context, x, Scale.tflite(factor), element_type_of(x), input.zero_point, output.zero_point)
+            x = rescale(context, x, Scale.tflite(factor), element_of(x), input.zero_point, output.zero_point)
         return clamp(context, x, low, high, output)
 
     return legalization
@@ -200,7 +201,7 @@ def leaky_relu(op: Operator, context: Context) -> SSAValue:
     identity = Scale.tflite(np.float32(input.scale) / np.float32(output.scale))
     slope = np.float32(input.scale) * np.float32(alpha) / np.float32(output.scale)
     below = Scale.tflite(abs(slope))
-    if element_type_of(x) == i8:
+    if element_of(x) == i8:
         values = INT8_VALUES - input.zero_point
         negative = below.apply(values) * (1 if slope >= 0 else -1)
         entries = np.where(values >= 0, identity.apply(values), negative) + output.zero_point
@@ -209,7 +210,7 @@ def leaky_relu(op: Operator, context: Context) -> SSAValue:
         context.unsupported("a negative slope on 16-bit activations")
     wide = centered(context, x, input.zero_point)
     positive = context.add(tosa.GreaterEqualOp(wide, context.splat(0, like=wide)))
-    branches = (rescale(context, x, scale, element_type_of(x)) for scale in (identity, below))
+    branches = (rescale(context, x, scale, element_of(x)) for scale in (identity, below))
     return context.add(tosa.SelectOp(positive, *branches))
 
 
@@ -222,7 +223,7 @@ def prelu(op: Operator, context: Context) -> SSAValue:
         scaled = context.add(tosa.MulOp(x, alpha, context.zero_shift()))
         positive = context.add(tosa.GreaterEqualOp(x, context.splat(0, like=x)))
         return context.add(tosa.SelectOp(positive, x, scaled))
-    element_type = element_type_of(x)
+    element_type = element_of(x)
     wide, wide_alpha = centered(context, x, input.zero_point), centered(context, alpha, slope.zero_point)
     product = context.add(tosa.MulOp(wide, wide_alpha, context.zero_shift()))
     factor = np.float32(input.scale) / np.float32(output.scale)

@@ -6,10 +6,11 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, element_type_of
+from ....tosa.dialect.types import element_of
+from ...quantization import cast
+from ...registry import shape_of
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axis
-from .shaping import shape_of
 
 
 @legalize("ARG_MAX", "ARG_MIN")
@@ -24,6 +25,6 @@ def arg_max(op: Operator, context: Context) -> SSAValue:
 
 def _reversed_order(context: Context, x: SSAValue) -> SSAValue:
     """Values in the opposite order: -x of floats; of integers ~x = -x - 1, which cannot overflow."""
-    if isinstance(element_type_of(x), IntegerType):
+    if isinstance(element_of(x), IntegerType):
         return context.add(tosa.BitwiseNotOp(x))
     return context.add(tosa.SubOp(context.splat(0, like=x), x))

@@ -10,8 +10,9 @@ from xdsl.dialects.builtin import IntegerType, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.dialect.types import element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import Scale, cast, centered, element_type_of, quantize_multiplier, rescale
+from ...quantization import Scale, cast, centered, quantize_multiplier, rescale
 from ..fixed_point_operations import high_multiply, reciprocal, right_shift_away
 from ..legalization import Context, Operator, Tensor, legalize
 from .activation import fused_activation
@@ -61,7 +62,7 @@ def _sum(
     if not _is_quantized(op):
         result = in_32_bits(context, operation, left, right)
         return fused_activation(context, result, options.FusedActivationFunction(), op.output())
-    element_type = element_type_of(left)
+    element_type = element_of(left)
     if element_type == i16 and options.PotScaleInt16() and _powers_of_two(op):
         context.unsupported("16-bit operands whose scales are powers of two, which their kernel treats by itself")
     # The extra bits keep the sum exact enough and within 32 bits (`kernels/add.cc`, `kernels/sub.cc`).
@@ -114,8 +115,8 @@ def squared_difference(op: Operator, context: Context) -> SSAValue:
     if not _is_quantized(op):
         difference = context.add(tosa.SubOp(left, right))
         return multiply(context, difference, difference)
-    if element_type_of(left) != i8:
-        context.unsupported(f"{op.name} of quantised {element_type_of(left)}; int8 is supported")
+    if element_of(left) != i8:
+        context.unsupported(f"{op.name} of quantised {element_of(left)}; int8 is supported")
     extra_bits = 7
     common, left, right = _on_common_scale(op, context, left, right, extra_bits)
     difference = context.add(tosa.SubOp(left, right))
@@ -131,7 +132,7 @@ def div(op: Operator, context: Context) -> SSAValue:
     left, right = _operands(op, context)
     if _is_quantized(op):
         result = _quantized_quotient(op, context, left, right)
-    elif isinstance(element_type_of(left), IntegerType):
+    elif isinstance(element_of(left), IntegerType):
         result = context.add(tosa.IntDivOp(left, right))
     else:
         result = multiply(context, left, context.add(tosa.ReciprocalOp(right)))
@@ -179,7 +180,7 @@ def floor_mod(op: Operator, context: Context) -> SSAValue:
 
 
 def _floor_quotient(context: Context, left: SSAValue, right: SSAValue) -> SSAValue:
-    if not isinstance(element_type_of(left), IntegerType):
+    if not isinstance(element_of(left), IntegerType):
         return context.add(tosa.FloorOp(multiply(context, left, context.add(tosa.ReciprocalOp(right)))))
     quotient = context.add(tosa.IntDivOp(left, right))
     remainder = context.add(tosa.SubOp(left, multiply(context, right, quotient)))
@@ -194,7 +195,7 @@ def _floor_quotient(context: Context, left: SSAValue, right: SSAValue) -> SSAVal
 @legalize("POW")
 def power(op: Operator, context: Context) -> SSAValue:
     left, right = _operands(op, context)
-    if isinstance(element_type_of(left), IntegerType):
+    if isinstance(element_of(left), IntegerType):
         context.unsupported("integer POW; convert the model with POW in float")
     return context.add(tosa.PowOp(left, right))
 
@@ -216,7 +217,7 @@ def in_32_bits(
 
     Quantised operands of one scale, and integers without any, come out as their kernels do, which wrap.
     """
-    element_type: Attribute = element_type_of(left)
+    element_type: Attribute = element_of(left)
     if element_type not in (i8, i16):
         return context.add(operation(left, right))
     wide = context.add(operation(cast(context, left, i32), cast(context, right, i32)))

@@ -8,13 +8,13 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.dialect.types import element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import element_type_of
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
 from .data_movement import zeros
 from .pad import real_zero
-from .shaping import reshape, shape_of
+from .shaping import reshape
 from .slice import take
 
 
@@ -26,7 +26,7 @@ def space_to_batch(op: Operator, context: Context) -> SSAValue:
     flat = [0, 0, *(amount for pair in paddings for amount in pair)]
     flat += [0] * (2 * len(shape_of(x)) - len(flat))
     if any(flat):
-        zero = np.full((1,), real_zero(op.input(0)), numpy_dtype(element_type_of(x)))
+        zero = np.full((1,), real_zero(op.input(0)), numpy_dtype(element_of(x)))
         x = context.add(tosa.PadOp(x, context.shape(flat), context.constant(zero)))
     batch, *spatial = shape_of(x)[: len(blocks) + 1]
     rest = shape_of(x)[len(blocks) + 1 :]
@@ -90,6 +90,6 @@ def scatter_nd(op: Operator, context: Context) -> SSAValue:
         context.unsupported("indices that repeat, whose updates are summed")
     updates, places, row = context.value(op.input(1)), math.prod(shape[:depth]), math.prod(shape[depth:])
     values = reshape(context, updates, [1, flat.size, row])
-    target = zeros(context, element_type_of(updates), (1, places, row))
+    target = zeros(context, element_of(updates), (1, places, row))
     scattered = context.add(tosa.ScatterOp(target, context.constant(flat.astype(np.int32)), values))
     return reshape(context, scattered, shape)

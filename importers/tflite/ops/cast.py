@@ -7,7 +7,8 @@ from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, Float6
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, cast, centered, element_type_of, rescale
+from ....tosa.dialect.types import element_of
+from ...quantization import Scale, cast, centered, rescale
 from ..legalization import Context, Operator, Tensor, legalize
 from .division import divide, round_half_away
 
@@ -24,18 +25,14 @@ def cast_(op: Operator, context: Context) -> SSAValue:
     target = op.output().element_type
     if op.input(0).unsigned:
         x = centered(context, x, -128)
-    from_float = isinstance(element_type_of(x), _FLOATS)
+    from_float = isinstance(element_of(x), _FLOATS)
     if op.output().unsigned:
         if from_float:
             context.unsupported("a cast from float to uint8")
-        return cast(
-            context,
-            context.add(tosa.SubOp(cast(context, x, i32), context.splat(128, like=cast(context, x, i32)))),
-            target,
-        )
-    if target == i1 and element_type_of(x) != i1:
+        return cast(context, centered(context, x, 128), target)
+    if target == i1 and element_of(x) != i1:
         return context.add(tosa.LogicalNotOp(context.add(tosa.EqualOp(x, context.splat(0, like=x)))))
-    if element_type_of(x) == i1 and isinstance(target, _FLOATS):
+    if element_of(x) == i1 and isinstance(target, _FLOATS):
         x = cast(context, x, i32)  # TOSA has no cast from bool to float
     if from_float and not isinstance(target, _FLOATS):
         x = _truncate(context, x)
@@ -55,7 +52,7 @@ def quantize(op: Operator, context: Context) -> SSAValue:
     Source: `kernels/internal/reference/{quantize,requantize}.h`.
     """
     x, result = context.value(op.input(0)), op.output()
-    if element_type_of(x) == f32:
+    if element_of(x) == f32:
         rounded = round_half_away(context, divide(context, x, result.scale))
         # Whole numbers of this size are exact in float, and the cast saturates.
         shifted = context.add(tosa.AddOp(rounded, context.splat(result.zero_point, like=x)))
@@ -73,7 +70,7 @@ def dequantize(op: Operator, context: Context) -> SSAValue:
     """
     source = op.input(0)
     x = context.value(source)
-    if isinstance(element_type_of(x), _FLOATS):
+    if isinstance(element_of(x), _FLOATS):
         return cast(context, x, op.output().element_type)
     if source.quantization is None:
         context.unsupported(f"'{source.name}' has no scale")

@@ -9,7 +9,8 @@ from xdsl.dialects.builtin import IntegerType, i1, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, cast, centered, element_type_of, rescale
+from ....tosa.dialect.types import element_of
+from ...quantization import Scale, cast, centered, rescale
 from ..legalization import Context, Operator, Tensor, legalize
 from .shaping import broadcast
 
@@ -21,7 +22,7 @@ _EXTRA_BITS = 8
 
 def _comparable(context: Context, value: SSAValue, tensor: Tensor) -> SSAValue:
     """The operand in a type that TOSA compares: floats as they are, integers in i32, quantised ones scaled."""
-    element_type = element_type_of(value)
+    element_type = element_of(value)
     if not isinstance(element_type, IntegerType) or element_type.width.data > 32:
         return value
     if tensor.quantization is None or element_type == i32:
@@ -65,7 +66,7 @@ legalize("RIGHT_SHIFT")(_bitwise(lambda left, right: tosa.ArithmeticRightShiftOp
 @legalize("BITWISE_XOR")
 def bitwise_xor(op: Operator, context: Context) -> SSAValue:
     left, right = broadcast(context, context.value(op.input(0)), context.value(op.input(1)))
-    operation = tosa.LogicalXorOp if element_type_of(left) == i1 else tosa.BitwiseXorOp
+    operation = tosa.LogicalXorOp if element_of(left) == i1 else tosa.BitwiseXorOp
     return context.add(operation(left, right))
 
 

@@ -8,9 +8,11 @@ from xdsl.dialects.builtin import i8
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
+from ...quantization import round_half_away
+from ...registry import shape_of
 from ..legalization import Context, Operator, Tensor, legalize
 from .axes import normalize_axis
-from .shaping import reshape, shape_of
+from .shaping import reshape
 
 
 @legalize("CONCATENATION")
@@ -50,8 +52,7 @@ def _rescaling_table(tensor: Tensor, result: Tensor) -> np.ndarray:
         scaled = values * scale + np.float32(-zero_point) * scale
     if not np.isfinite(scaled).all():
         raise ValueError(f"the scales {tensor.scale} and {result.scale} are too far apart")
-    rounded = np.copysign(np.floor(np.abs(scaled.astype(np.float64)) + 0.5), scaled)
-    return np.clip(rounded + result.zero_point, -128, 127).astype(np.int8)
+    return np.clip(round_half_away(scaled.astype(np.float64)) + result.zero_point, -128, 127).astype(np.int8)
 
 
 @legalize("PACK")

@@ -19,11 +19,13 @@ from xdsl.dialects.builtin import IntegerType, TensorType, f32, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.dialect.types import element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import I48, Scale, cast, element_type_of, requantize, rescale
+from ...quantization import I48, Scale, cast, requantize, rescale
+from ...registry import shape_of
 from ..legalization import Context, Operator, Tensor
 from .activation import fused_activation
-from .shaping import reshape, shape_of
+from .shaping import reshape
 
 MakeOperation = Callable[[SSAValue, SSAValue, SSAValue, SSAValue, SSAValue, Attribute], SSAValue]
 """input, weight, bias, input_zp, weight_zp and accumulator type to the result [..., channels]."""
@@ -48,26 +50,26 @@ class Contraction:
 
     def emit(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
         """The operation made by `make` on `x` and `weight`, scaled, biased and activated."""
-        if isinstance(element_type_of(x), IntegerType):
+        if isinstance(element_of(x), IntegerType):
             result = self._integer(context, x, weight, make)
-        elif isinstance(element_type_of(weight), IntegerType):
+        elif isinstance(element_of(weight), IntegerType):
             result = self._hybrid(context, x, weight, make)
         else:
-            bias = self._bias(context, element_type_of(x))
+            bias = self._bias(context, element_of(x))
             result = make(x, weight, bias, *self._zero_points(context, x, weight), f32)
         return fused_activation(context, result, self.activation, self.op.output())
 
     def _zero_points(self, context: Context, x: SSAValue, weight: SSAValue) -> tuple[SSAValue, SSAValue]:
         return (
-            context.zero_point(_zero_point(context, self.op.input(self.input)), element_type_of(x)),
-            context.zero_point(_zero_point(context, self.op.input(1)), element_type_of(weight)),
+            context.zero_point(_zero_point(context, self.op.input(self.input)), element_of(x)),
+            context.zero_point(_zero_point(context, self.op.input(1)), element_of(weight)),
         )
 
     def _integer(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
         output, weights = self.op.output(), self.op.input(1).quantization
-        if weights is None or element_type_of(weight) != i8:
-            context.unsupported(f"{element_type_of(weight)} weights with {element_type_of(x)} activations")
-        accumulator = I48 if element_type_of(x) == i16 else i32
+        if weights is None or element_of(weight) != i8:
+            context.unsupported(f"{element_of(weight)} weights with {element_of(x)} activations")
+        accumulator = I48 if element_of(x) == i16 else i32
         zero_points = self._zero_points(context, x, weight)
         result = make(x, weight, self._bias(context, accumulator), *zero_points, accumulator)
         factors = (
@@ -83,13 +85,13 @@ class Contraction:
             result = rescale(context, result, unit, i32)
         if self.rounds_once:
             scale = Scale.nearest(factors)
-            return rescale(context, result, scale, element_type_of(x), output_zero_point=output.zero_point)
-        return requantize(context, result, factors, element_type_of(x), output.zero_point)
+            return rescale(context, result, scale, element_of(x), output_zero_point=output.zero_point)
+        return requantize(context, result, factors, element_of(x), output.zero_point)
 
     def _hybrid(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
         quantization = self.op.input(1).quantization
         if quantization is None:
-            context.unsupported(f"weights of type {element_type_of(weight)} without scales")
+            context.unsupported(f"weights of type {element_of(weight)} without scales")
         wide = cast(context, weight, f32)
         if zero_point := _zero_point(context, self.op.input(1)):
             wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))

@@ -8,10 +8,11 @@ import tflite
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
 from .contraction import Contraction
-from .shaping import fit_windows, reshape, shape_of
+from .shaping import fit_windows, reshape
+from .slice import take_along
 
 
 @legalize("CONV_2D")
@@ -118,10 +119,5 @@ def _weight_shape(context: Context, op: Operator, weight: SSAValue) -> tuple[int
 
 def _part(context: Context, value: SSAValue, axis: int, index: int, parts: int) -> SSAValue:
     """Part `index` of `parts` equal ones along `axis`; a value of one element there is shared by all."""
-    shape = list(shape_of(value))
-    if shape[axis] == 1:
-        return value
-    shape[axis] //= parts
-    start = [0] * len(shape)
-    start[axis] = index * shape[axis]
-    return context.add(tosa.SliceOp(value, context.shape(start), context.shape(shape)))
+    extent = shape_of(value)[axis]
+    return value if extent == 1 else take_along(context, value, axis, index * (extent // parts), extent // parts)

@@ -10,10 +10,10 @@ from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.elements import numpy_dtype
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axes
-from .shaping import broadcast, reshape, shape_of
+from .shaping import broadcast, reshape
 
 
 @legalize("TRANSPOSE")

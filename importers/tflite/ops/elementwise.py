@@ -9,7 +9,8 @@ from xdsl.dialects.builtin import IntegerType, i8, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, element_type_of
+from ....tosa.dialect.types import element_of
+from ...quantization import Scale
 from ..fixed_point import INT8_VALUES, Array, inverse_square_root, libm
 from ..legalization import Context, Operator, Tensor, legalize
 from .activation import int8_table, table
@@ -19,8 +20,8 @@ from .arithmetic import multiply
 def _float_function(operation: Callable[[SSAValue], tosa.TosaOp]) -> Callable[[Operator, Context], SSAValue]:
     def legalization(op: Operator, context: Context) -> SSAValue:
         x = context.value(op.input(0))
-        if isinstance(element_type_of(x), IntegerType):
-            context.unsupported(f"{op.name} of {element_type_of(x)}; only its float form is supported")
+        if isinstance(element_of(x), IntegerType):
+            context.unsupported(f"{op.name} of {element_of(x)}; only its float form is supported")
         return context.add(operation(x))
 
     return legalization
@@ -65,7 +66,7 @@ def rsqrt(op: Operator, context: Context) -> SSAValue:
     input, output = op.input(0), op.output()
     if input.quantization is None:
         return context.add(tosa.RsqrtOp(context.value(input)))
-    if element_type_of(context.value(input)) != i8:
+    if element_of(context.value(input)) != i8:
         greatest = np.float32(32767) * np.float32(output.scale)
         return table(context, op, lambda x: np.where(x > 0, np.float32(1) / np.sqrt(x), greatest))
     return int8_table(context, op, _rsqrt_entries(input, output))
@@ -89,7 +90,7 @@ def _rsqrt_entries(input: Tensor, output: Tensor) -> Array:
 def absolute(op: Operator, context: Context) -> SSAValue:
     input, output = op.input(0), op.output()
     x = context.value(input)
-    if input.quantization is None or element_type_of(x) == i32:
+    if input.quantization is None or element_of(x) == i32:
         return context.add(tosa.AbsOp(x))
     values = np.abs(INT8_VALUES - input.zero_point)
     if input.scale != output.scale:
@@ -100,7 +101,7 @@ def absolute(op: Operator, context: Context) -> SSAValue:
 @legalize("NEG")
 def negate(op: Operator, context: Context) -> SSAValue:
     x = context.value(op.input(0))
-    zero = context.zero_point(0, element_type_of(x))
+    zero = context.zero_point(0, element_of(x))
     return context.add(tosa.NegateOp(x, zero, zero))
 
 

@@ -11,10 +11,10 @@ import tflite
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
 from .contraction import Contraction
-from .shaping import reshape, row_count, shape_of
+from .shaping import reshape, row_count
 
 
 @legalize("FULLY_CONNECTED")

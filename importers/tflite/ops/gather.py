@@ -11,11 +11,12 @@ from xdsl.dialects.builtin import f32, i1, i8, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, element_type_of
-from ...registry import DYNAMIC
+from ....tosa.dialect.types import element_of
+from ...quantization import cast
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, Tensor, legalize
 from .axes import normalize_axis
-from .shaping import reshape, shape_of
+from .shaping import reshape
 
 
 @legalize("GATHER")
@@ -114,7 +115,7 @@ def _gather_rows(
     row: Sequence[int],
 ) -> SSAValue:
     """x [batch..., extent, row...] by indices [batch..., chosen...] to [batch..., chosen..., row...]."""
-    boolean = element_type_of(x) == i1  # tosa.gather has no booleans
+    boolean = element_of(x) == i1  # tosa.gather has no booleans
     values = reshape(context, cast(context, x, i8) if boolean else x, [_product(batch), extent, _product(row)])
     flat = reshape(context, indices, [_product(batch), _product(chosen)])
     rows = reshape(context, context.add(tosa.GatherOp(values, flat)), [*batch, *chosen, *row])

@@ -10,10 +10,11 @@ from xdsl.dialects.builtin import IntegerType, f32, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, element_type_of, requantize
-from ...registry import DYNAMIC
+from ....tosa.dialect.types import element_of
+from ...quantization import cast, requantize
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, Tensor, legalize
-from .shaping import broadcast, reshape, shape_of
+from .shaping import broadcast, reshape
 
 
 @legalize("BATCH_MATMUL")
@@ -22,7 +23,7 @@ def batch_matmul(op: Operator, context: Context) -> SSAValue:
     options = op.options(tflite.BatchMatMulOptions)
     left, right, output = op.input(0), op.input(1), op.output()
     a, b = broadcast(context, context.value(left), context.value(right))
-    hybrid = not isinstance(element_type_of(a), IntegerType) and isinstance(element_type_of(b), IntegerType)
+    hybrid = not isinstance(element_of(a), IntegerType) and isinstance(element_of(b), IntegerType)
     if hybrid:
         b = _real(context, b, right)
     a = _swap_last(context, a) if options.AdjX() else a
@@ -33,21 +34,21 @@ def batch_matmul(op: Operator, context: Context) -> SSAValue:
         tosa.MatMulOp(
             _flatten(context, a, leading, batch),
             _flatten(context, b, leading, batch),
-            context.zero_point(0 if left.quantization is None else left.zero_point, element_type_of(a)),
-            context.zero_point(0 if hybrid or right.quantization is None else right.zero_point, element_type_of(b)),
+            context.zero_point(0 if left.quantization is None else left.zero_point, element_of(a)),
+            context.zero_point(0 if hybrid or right.quantization is None else right.zero_point, element_of(b)),
         )
     )
-    if isinstance(element_type_of(a), IntegerType) and output.element_type != i32:
+    if isinstance(element_of(a), IntegerType) and output.element_type != i32:
         # The kernel multiplies the scales in float32, see GetQuantizedConvolutionMultipler in kernels/kernel_util.cc.
         factor = np.float64(np.float32(left.scale) * np.float32(right.scale)) / np.float64(output.scale)
-        product = requantize(context, product, factor, element_type_of(a), output.zero_point)
+        product = requantize(context, product, factor, element_of(a), output.zero_point)
     return reshape(context, product, (*leading, shape_of(a)[-2], shape_of(b)[-1]))
 
 
 def _real(context: Context, weight: SSAValue, tensor: Tensor) -> SSAValue:
     """Integer weights as the real numbers they stand for."""
     if tensor.quantization is None:
-        context.unsupported(f"weights of type {element_type_of(weight)} without scales")
+        context.unsupported(f"weights of type {element_of(weight)} without scales")
     wide = cast(context, weight, f32)
     shape = [1] * len(shape_of(weight))
     if tensor.quantization.per_channel:

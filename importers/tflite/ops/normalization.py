@@ -6,11 +6,12 @@ from xdsl.dialects.builtin import i8
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, centered, element_type_of
+from ....tosa.dialect.types import element_of
+from ...quantization import cast, centered
+from ...registry import shape_of
 from ..fixed_point_operations import high_multiply, inverse_square_root, right_shift_away
 from ..legalization import Context, Operator, legalize
 from .arithmetic import multiply
-from .shaping import shape_of
 from .softmax import last_axis
 
 _OUTPUT_BITS = 7
@@ -31,7 +32,7 @@ def l2_normalization(op: Operator, context: Context) -> SSAValue:
 def _l2_normalization_int8(op: Operator, context: Context, x: SSAValue) -> SSAValue:
     """Bit for bit the reference kernels `integer_ops/l2normalization.h` and, for uint8, `l2normalization.h`."""
     depth = shape_of(x)[-1]
-    if element_type_of(x) != i8 or not 0 < depth <= (1 << 29) // 255**2:
+    if element_of(x) != i8 or not 0 < depth <= (1 << 29) // 255**2:
         context.unsupported(f"L2_NORMALIZATION of {x.type}; rows of up to 8256 int8 values are supported")
     wide = centered(context, x, op.input(0).zero_point)
     total = context.add(tosa.ReduceSumOp(multiply(context, wide, wide), axis=last_axis(x)))

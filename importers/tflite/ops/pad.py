@@ -8,9 +8,10 @@ from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.elements import numpy_dtype
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, Tensor, legalize
-from .shaping import reshape, shape_of
+from .shaping import reshape
+from .slice import take_along
 
 
 def padding_of(context: Context, op: Operator) -> list[tuple[int, int]]:
@@ -71,7 +72,4 @@ def _reversed_slice(context: Context, x: SSAValue, axis: int, start: int, size: 
     """`size` elements along `axis` from `start`, in reverse order; None where there are none."""
     if size == 0:
         return None
-    starts, sizes = [0] * len(shape_of(x)), list(shape_of(x))
-    starts[axis], sizes[axis] = start, size
-    border = context.add(tosa.SliceOp(x, context.shape(starts), context.shape(sizes)))
-    return context.add(tosa.ReverseOp(border, axis=axis))
+    return context.add(tosa.ReverseOp(take_along(context, x, axis, start, size), axis=axis))

@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import f32, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import element_type_of
+from ....tosa.dialect.types import element_of
 from ..legalization import Context, Operator, legalize
 from .activation import fused_activation
 from .shaping import fit_windows
@@ -51,7 +51,7 @@ def _average(op: Operator, context: Context, x: SSAValue, options: tflite.Pool2D
     """
     kernel, stride = _window(options)
     x, pad = fit_windows(context, x, kernel, stride, [1, 1], options.Padding())
-    element_type = element_type_of(x)
+    element_type = element_of(x)
     zero_point = context.zero_point(-128 if op.input(0).unsigned else 0, element_type)
     acc_type = f32 if element_type == f32 else i32
     return context.add(

@@ -11,10 +11,12 @@ from xdsl.dialects.builtin import IntegerType, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, cast, element_type_of, quantize_multiplier, rescale
-from ...registry import DYNAMIC
+from ....tosa.dialect.types import element_of
+from ...quantization import Scale, cast, quantize_multiplier, rescale
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
-from .shaping import reshape, shape_of
+from .axes import normalize_axes
+from .shaping import reshape
 
 Reduce = Callable[..., tosa.TosaOp]
 """An operation class that takes the operand and `axis`."""
@@ -22,14 +24,10 @@ Reduce = Callable[..., tosa.TosaOp]
 
 def _axes(op: Operator, context: Context) -> list[int]:
     """The axes, not negative, each once, in ascending order."""
-    rank = len(context.shape_of(op.input(0)))
-    axes = {int(axis) for axis in context.constant_data(op.input(1)).reshape(-1)}
-    if any(not -rank <= axis < rank for axis in axes):
-        context.unsupported(f"axes {sorted(axes)} of a tensor of rank {rank}")
-    return sorted({axis % rank for axis in axes})
+    return normalize_axes(context.constant_data(op.input(1)).reshape(-1), len(context.shape_of(op.input(0))))
 
 
-def _reduce(op: Operator, context: Context, x: SSAValue, reduce: Reduce, axes: Sequence[int]) -> SSAValue:
+def _reduce(context: Context, x: SSAValue, reduce: Reduce, axes: Sequence[int]) -> SSAValue:
     for axis in axes:
         x = context.add(reduce(x, axis=axis))
     return x
@@ -47,7 +45,7 @@ def _plain_reduction(reduce: Reduce) -> Callable[[Operator, Context], SSAValue]:
 
     def legalization(op: Operator, context: Context) -> SSAValue:
         axes = _axes(op, context)
-        return _finish(op, context, _reduce(op, context, context.value(op.input(0)), reduce, axes), axes)
+        return _finish(op, context, _reduce(context, context.value(op.input(0)), reduce, axes), axes)
 
     return legalization
 
@@ -66,7 +64,7 @@ def reduce_sum(op: Operator, context: Context) -> SSAValue:
         count = _count(op, context, axes)
         factor = np.float64(op.input(0).scale) / np.float64(op.output().scale)
         return _quantized(op, context, axes, count, Scale.tflite(factor))
-    return _finish(op, context, _reduce(op, context, context.value(op.input(0)), tosa.ReduceSumOp, axes), axes)
+    return _finish(op, context, _reduce(context, context.value(op.input(0)), tosa.ReduceSumOp, axes), axes)
 
 
 @legalize("MEAN")
@@ -75,8 +73,8 @@ def mean(op: Operator, context: Context) -> SSAValue:
     count = _count(op, context, axes)
     if op.input(0).quantization is not None:
         return _quantized(op, context, axes, count, _mean_scale(op, count))
-    total = _reduce(op, context, context.value(op.input(0)), tosa.ReduceSumOp, axes)
-    if isinstance(element_type_of(total), IntegerType):
+    total = _reduce(context, context.value(op.input(0)), tosa.ReduceSumOp, axes)
+    if isinstance(element_of(total), IntegerType):
         result = context.add(tosa.IntDivOp(total, context.splat(count, like=total)))
     else:
         result = context.add(tosa.MulOp(total, context.splat(1 / count, like=total), context.zero_shift()))
@@ -103,8 +101,8 @@ def _mean_scale(op: Operator, count: int) -> Scale:
 
 def _quantized(op: Operator, context: Context, axes: Sequence[int], count: int, scale: Scale) -> SSAValue:
     x = context.value(op.input(0))
-    total = _reduce(op, context, cast(context, x, i32), tosa.ReduceSumOp, axes)
+    total = _reduce(context, cast(context, x, i32), tosa.ReduceSumOp, axes)
     if op.input(0).zero_point:
         total = context.add(tosa.SubOp(total, context.splat(op.input(0).zero_point * count, like=total)))
-    result = rescale(context, total, scale, element_type_of(x), output_zero_point=op.output().zero_point)
+    result = rescale(context, total, scale, element_of(x), output_zero_point=op.output().zero_point)
     return _finish(op, context, result, axes)

@@ -15,10 +15,11 @@ from xdsl.dialects.builtin import i8, i16, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import Scale, element_type_of, rescale
-from ...registry import DYNAMIC
+from ....tosa.dialect.types import element_of
+from ...quantization import Scale, rescale
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
-from .shaping import reshape, shape_of
+from .shaping import reshape
 
 # TOSA 1.0, section 2.12.1: limits of the parameters.
 _MAX_NUMERATOR = 1 << 11
@@ -66,20 +67,20 @@ def resize_bilinear(op: Operator, context: Context) -> SSAValue:
     options = op.options(tflite.ResizeBilinearOptions)
     x, sizes = _operands(op, context)
     align_corners, half_pixel = options.AlignCorners(), options.HalfPixelCenters()
-    sampling = _fixed_point_sampling if element_type_of(x) in (i8, i16) else _exact_sampling
+    sampling = _fixed_point_sampling if element_of(x) in (i8, i16) else _exact_sampling
     axes = [sampling(source, target, align_corners, half_pixel) for source, target in sizes]
     resized = _resize(context, x, axes, "BILINEAR")
-    return resized if element_type_of(resized) == element_type_of(x) else _narrow(context, resized, x)
+    return resized if element_of(resized) == element_of(x) else _narrow(context, resized, x)
 
 
 def _narrow(context: Context, resized: SSAValue, x: SSAValue) -> SSAValue:
     """The weighted sums, which are scaled by 2^20, rounded to nearest with halves away from zero."""
-    if element_type_of(resized) != i32:
+    if element_of(resized) != i32:
         context.unsupported("bilinear resizing of int16; int8 and float are supported")
     # A rescale takes halves up. One less moves negative halves, and nothing else, across.
     sign = context.add(tosa.ArithmeticRightShiftOp(resized, context.splat(31, like=resized), round=False))
     away = context.add(tosa.AddOp(resized, sign))
-    return rescale(context, away, Scale.power_of_two(-20), element_type_of(x))
+    return rescale(context, away, Scale.power_of_two(-20), element_of(x))
 
 
 @legalize("RESIZE_NEAREST_NEIGHBOR")

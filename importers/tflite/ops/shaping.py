@@ -11,9 +11,7 @@ from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
 from ....tosa.dialect.base import constant
-from ...quantization import element_type_of as element_type_of
-from ...registry import DYNAMIC
-from ...registry import shape_of as shape_of
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context
 
 

@@ -17,7 +17,8 @@ from xdsl.dialects.builtin import i8, i16, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, element_type_of
+from ....tosa.dialect.types import element_of
+from ...quantization import cast
 from ..fixed_point import Array, libm
 from ..legalization import Context, Operator, Tensor, legalize
 from .activation import table
@@ -31,7 +32,7 @@ def logistic(op: Operator, context: Context) -> SSAValue:
     x = context.value(op.input(0))
     if op.input(0).quantization is None:
         return context.add(tosa.SigmoidOp(x))
-    if element_type_of(x) == i8:
+    if element_of(x) == i8:
         one = np.float32(1)
         return table(context, op, lambda x: one / (one + libm(np.exp, -x)))
     # Beyond the last sample the kernel gives 32767/32768, not 1.
@@ -45,7 +46,7 @@ def tanh(op: Operator, context: Context) -> SSAValue:
     x = context.value(op.input(0))
     if op.input(0).quantization is None:
         return context.add(tosa.TanhOp(x))
-    if element_type_of(x) == i8:
+    if element_of(x) == i8:
         return table(context, op, lambda x: libm(np.tanh, x))
     return _rounded(context, _interpolated(op, context, bits=8, last=_HALF - 1, power_of_two_steps=(-12, -11)), 8)
 
@@ -60,8 +61,8 @@ def _interpolated(
 ) -> SSAValue:
     """`c` above in i32, for negative x its complement, as the kernels round down; `last` is its last sample."""
     x, input, output = context.value(op.input(0)), op.input(0), op.output()
-    if element_type_of(x) != i16:
-        context.unsupported(f"{op.name} of quantised {element_type_of(x)}; int8, uint8 and int16 are supported")
+    if element_of(x) != i16:
+        context.unsupported(f"{op.name} of quantised {element_of(x)}; int8, uint8 and int16 are supported")
     if output.scale != 2.0**-15 or input.zero_point != 0 or output.zero_point != 0:
         context.unsupported(f"16-bit {op.name} but from zero point 0 to steps of 2^-15")
     multiplier, shift = _multiplier(input, power_of_two_steps)

@@ -10,12 +10,12 @@ import tflite
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
+from ....tosa.dialect.types import element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import element_type_of
-from ...registry import DYNAMIC
+from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
 from .axes import normalize_axis
-from .shaping import reshape, shape_of
+from .shaping import reshape
 
 
 def take(context: Context, x: SSAValue, start: Sequence[int], size: Sequence[int]) -> SSAValue:
@@ -156,7 +156,7 @@ def _every(context: Context, x: SSAValue, axis: int, stride: int, count: int) ->
     shape = list(shape_of(x))
     padding = [0] * (2 * len(shape))
     padding[2 * axis + 1] = stride - 1
-    zero = context.constant(np.zeros((1,), numpy_dtype(element_type_of(x))))
+    zero = context.constant(np.zeros((1,), numpy_dtype(element_of(x))))
     x = context.add(tosa.PadOp(x, context.shape(padding), zero))
     x = reshape(context, x, [*shape[:axis], count, stride, *shape[axis + 1 :]])
     x = take_along(context, x, axis + 1, 0, 1)

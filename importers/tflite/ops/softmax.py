@@ -18,11 +18,12 @@ from xdsl.dialects.builtin import i8, i16, i32
 from xdsl.ir import SSAValue
 
 from ....tosa import dialect as tosa
-from ...quantization import cast, element_type_of, quantize_multiplier
+from ....tosa.dialect.types import element_of
+from ...quantization import cast, quantize_multiplier
+from ...registry import shape_of
 from ..fixed_point import INT32_MAX, Array, doubling_high_multiply, exp_on_negative_values
 from ..fixed_point_operations import high_multiply, reciprocal, right_shift
 from ..legalization import Context, Operator, legalize
-from .shaping import shape_of
 
 _DIFFERENCE_BITS = 5
 """Integer bits of the scaled differences: exp(-32) is nothing."""
@@ -66,8 +67,8 @@ def _below_greatest(context: Context, x: SSAValue, beta: float) -> SSAValue:
 
 
 def _softmax_int8(op: Operator, context: Context, x: SSAValue, beta: float) -> SSAValue:
-    if element_type_of(x) != i8 or op.output().element_type != i8:
-        context.unsupported(f"SOFTMAX from {element_type_of(x)} to {op.output().element_type}; 8 bits are supported")
+    if element_of(x) != i8 or op.output().element_type != i8:
+        context.unsupported(f"SOFTMAX from {element_of(x)} to {op.output().element_type}; 8 bits are supported")
     exp = _exp_of_differences(context, x, _exp_entries(beta, op.input(0).scale))
     total = context.add(tosa.ReduceSumOp(right_shift(context, exp, _SUM_BITS), axis=last_axis(x)))
     leading_zeros = context.add(tosa.ClzOp(total))
