@@ -17,7 +17,7 @@ from tosaic.runtime.errors import UnsupportedError
 
 
 def run(model_path: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs in the model's order, of the first signature where there are several, as LiteRT's interpreter does it.
+    """The outputs of the first signature in the model's order, as LiteRT's interpreter gives them.
 
     A .tflite whose inputs are not of the declared shapes is imported for theirs.
     """
