@@ -19,7 +19,7 @@ from xdsl.ir.affine import AffineMap
 
 from ..runtime.errors import ArgumentError
 from ..tosa.elements import numpy_dtype
-from .dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
+from .dialects.linalg import PlainContraction
 from .ir import functions, padding_value, tensor_type
 
 PRECISIONS: dict[str, AnyFloat] = {"bf16": bf16}
@@ -34,11 +34,11 @@ def reduce_precision(module: ModuleOp, precision: str | None) -> None:
         raise ArgumentError(f"unknown precision {precision!r}; known ones: {', '.join(PRECISIONS)}")
     for function in functions(module):
         for op in list(function.body.block.ops):
-            if isinstance(op, MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp):
+            if isinstance(op, PlainContraction):
                 _round_operands(op, PRECISIONS[precision])
 
 
-def _round_operands(op: MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp, type: AnyFloat) -> None:
+def _round_operands(op: PlainContraction, type: AnyFloat) -> None:
     if any(tensor_type(value).get_element_type() != f32 for value in op.operands):
         return
     for index, value in enumerate(op.inputs):

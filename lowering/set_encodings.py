@@ -18,10 +18,8 @@ from xdsl.rewriter import Rewriter
 
 from .dialects.dispatch import RegionOp
 from .dialects.encoding import LHS, RESULT, RHS, EncodingAttr, SetOp, UnsetOp
-from .dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
+from .dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
 from .ir import collapse, expand, functions, regions, shape_of, tensor_type
-
-Contraction = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
 
 
 def set_encodings(module: ModuleOp) -> None:
@@ -33,12 +31,12 @@ def set_encodings(module: ModuleOp) -> None:
                 _encode(region, root)
 
 
-def contraction_root(region: RegionOp) -> Contraction | None:
+def contraction_root(region: RegionOp) -> PlainContraction | None:
     """The contraction that `region` computes, if that is what it does."""
-    return next((op for op in region.body.block.ops if isinstance(op, Contraction)), None)
+    return next((op for op in region.body.block.ops if isinstance(op, PlainContraction)), None)
 
 
-def encoding_of(root: Contraction) -> EncodingAttr:
+def encoding_of(root: PlainContraction) -> EncodingAttr:
     """The encoding of the left side of `root`; `for_operand` leads to the others."""
     elements = [tensor_type(value).get_element_type() for value in root.operands]
     return EncodingAttr(
@@ -57,7 +55,7 @@ def encoded(type: Attribute, encoding: Attribute) -> TensorType:
     return TensorType(type.get_element_type(), type.get_shape(), encoding)
 
 
-def _encode(region: RegionOp, root: Contraction) -> None:
+def _encode(region: RegionOp, root: PlainContraction) -> None:
     encoding = encoding_of(root)
     result = encoding.for_operand(RESULT)
     block = region.body.block
@@ -107,7 +105,7 @@ def _split_roles(region: RegionOp) -> None:
 
 
 def _encode_inside(
-    block: Block, roles: dict[SSAValue, EncodingAttr], encoding: EncodingAttr, root: Contraction
+    block: Block, roles: dict[SSAValue, EncodingAttr], encoding: EncodingAttr, root: PlainContraction
 ) -> None:
     """Put encodings on the types of all tensors of the region: those of `roles`, and what is computed from them."""
     result = encoding.for_operand(RESULT)

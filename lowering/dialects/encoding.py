@@ -30,7 +30,7 @@ class EncodingAttr(ParametrizedAttribute):
     """Operand `operand_index` of a contraction, in words that no target owns.
 
     `op_type` is "matmul" or "conv_2d"; `element_types` are those of (lhs, rhs, result); `indexing_maps` are the maps
-    of the three operands over the iteration space and `iteration_sizes` its extents (-1 where dynamic).
+    of the three operands over the iteration space and `iteration_sizes` its extents.
     `tensor_map` leads from the iteration space to the dimensions of this very tensor: the operand's own map, or less
     for what is broadcast over the operand (a bias over the result). The right side of a conv_2d is held as the matrix
     [F, KH*KW*C]: its `tensor_map` is still that of the filter [F, KH, KW, C].

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import ClassVar, TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     AffineMapAttr,
@@ -97,9 +97,6 @@ class NamedOp(IRDLOperation, ABC):
     def get_indexing_maps(self) -> ArrayAttr[AffineMapAttr]:
         """`indexing_maps_of_operands` as the attribute that `linalg.generic` carries."""
         return ArrayAttr(AffineMapAttr(map) for map in self.indexing_maps_of_operands())
-
-    def get_iterator_types(self) -> ArrayAttr[IteratorTypeAttr]:
-        return ArrayAttr(self.ITERATORS)
 
     def iteration_sizes(self) -> tuple[int, ...]:
         """The extent of each iteration dimension, `DYNAMIC_INDEX` where it is not known."""
@@ -320,6 +317,10 @@ class DepthwiseConv2DNhwcHwcmOp(_WindowOp):
         n, oh, ow, c, m, kh, kw = dims(7)
         row, column = self._window_position(oh, ow, kh, kw)
         return affine_map(7, n, row, column, c), affine_map(7, kh, kw, c, m), affine_map(7, n, oh, ow, c, m)
+
+
+PlainContraction: TypeAlias = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
+"""The contractions of tensors in rows, for which targets choose layouts: see `set_encodings`."""
 
 
 class _PoolingOp(_WindowOp, ABC):

@@ -17,13 +17,12 @@ from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Block, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
-from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp
+from ..dialects.linalg import Conv2DNhwcFhwcOp, MatmulOp, PlainContraction
 from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
 from .schedule import schedule
 from .sink_views import share_views, sink_views
 
-_CONTRACTIONS = (Conv2DNhwcFhwcOp, MatmulOp, BatchMatmulOp)
 _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
 
 
@@ -32,7 +31,7 @@ def prepare(block: Block) -> None:
     for op in list(block.ops):
         if isinstance(op, GenericOp):
             _name_unit_loops(op)
-        if isinstance(op, _CONTRACTIONS):
+        if isinstance(op, PlainContraction):
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
             _pointwise_to_matmul(op)
@@ -60,7 +59,7 @@ def _name_unit_loops(op: GenericOp) -> None:
     op.indexing_maps = ArrayAttr(maps)
 
 
-def _read_narrow_weights(op: Conv2DNhwcFhwcOp | MatmulOp | BatchMatmulOp) -> None:
+def _read_narrow_weights(op: PlainContraction) -> None:
     stored = _stored(op.inputs[1])
     if stored is None:
         return

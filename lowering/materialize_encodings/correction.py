@@ -20,7 +20,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from ..dialects import dispatch, tiled
 from ..dialects.dispatch import RegionOp
-from ..ir import erase, shape_of, tensor_type
+from ..ir import erase, identity_generic, shape_of, tensor_type
 
 
 def subtract_offset(
@@ -40,7 +40,7 @@ def subtract_offset(
     block = region.body.block
     generic = next((op for op in block.ops if isinstance(op, GenericOp)), None)
     if generic is None:
-        generic = _identity_generic(region, root.result)
+        generic = _read_by_generic(region, root.result)
     bias = _bias(generic, root.result, rank - 2)
     addend = region.inputs[bias.index] if bias is not None else None
     sums = _column_sums(matrix, reduced, -offset, addend)
@@ -147,15 +147,9 @@ def _add(region: RegionOp, generic: GenericOp, accumulated: SSAValue, correction
     erase(generic)
 
 
-def _identity_generic(region: RegionOp, value: SSAValue) -> GenericOp:
+def _read_by_generic(region: RegionOp, value: SSAValue) -> GenericOp:
     """A generic behind `value` that yields it unchanged, for all who use `value`."""
-    type = tensor_type(value)
-    body = Block(arg_types=[type.get_element_type()] * 2)
-    body.add_op(YieldOp(body.args[0]))
-    empty = EmptyOp([], type)
-    identity = AffineMap.identity(type.get_num_dims())
-    parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
-    generic = GenericOp([value], [empty.tensor], Region(body), _maps(identity, identity), parallel, [type])
+    empty, generic = identity_generic(value)
     region.body.block.insert_ops_before([empty, generic], region.yielded)
     value.replace_uses_with_if(generic.res[0], lambda use: use.operation is not generic)
     return generic

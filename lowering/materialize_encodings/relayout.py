@@ -15,9 +15,8 @@ from xdsl.rewriter import Rewriter
 
 from ..dialects.dispatch import RegionOp, YieldOp
 from ..dialects.encoding import LayoutAttr, SetOp, UnsetOp
-from ..dialects.linalg import BatchMatmulOp, BatchMmt4dOp, Mmt4dOp, PackOp, UnpackOp
+from ..dialects.linalg import BatchMatmulOp, BatchMmt4dOp, Mmt4dOp, PackOp, PlainContraction, UnpackOp
 from ..ir import erase, shape_of, tensor_type
-from ..set_encodings import Contraction
 
 
 def has_layout(value: SSAValue) -> bool:
@@ -66,7 +65,7 @@ def unpack(op: UnsetOp) -> None:
     _replace(op, region, op.result)
 
 
-def tile_matmul(region: RegionOp, root: Contraction) -> None:
+def tile_matmul(region: RegionOp, root: PlainContraction) -> None:
     """A contraction all of whose operands are tiled: `linalg.mmt4d`, its consumers over tiles of the result."""
     block = region.body.block
     mmt4d = BatchMmt4dOp if isinstance(root, BatchMatmulOp) else Mmt4dOp

@@ -9,21 +9,21 @@ from xdsl.dialects.tensor import PadOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from ..contraction import Contraction as Shape
+from ..contraction import Contraction
 from ..dialects import tiled
 from ..dialects.dispatch import RegionOp
 from ..dialects.encoding import LHS, RHS
-from ..dialects.linalg import Conv2DNhwcFhwcOp
+from ..dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
 from ..ir import erase, erase_dead, padding_value, shape_of
-from ..set_encodings import Contraction, encoding_of
+from ..set_encodings import encoding_of
 from ..target import Target, Tile
 from .correction import subtract_offset
 from .relayout import packed_type
 
 
-def tile_right_side(region: RegionOp, root: Contraction, target: Target) -> None:
+def tile_right_side(region: RegionOp, root: PlainContraction, target: Target) -> None:
     """Replace `root` by its tiled form; the padding of a convolution and the initial zeros go into it."""
-    tile = target.tile(Shape.of(encoding_of(root)))
+    tile = target.tile(Contraction.of(encoding_of(root)))
     matrix = _matrix(root)
     rhs_map = root.get_indexing_maps().data[RHS].data
     argument = cast(BlockArgument, Rewriter.replace_value_with_new_type(matrix, packed_type(matrix.type)))
@@ -40,7 +40,7 @@ def tile_right_side(region: RegionOp, root: Contraction, target: Target) -> None
         subtract_offset(region, new, argument, rhs_map, tile.lhs_offset)
 
 
-def _matrix(root: Contraction) -> BlockArgument:
+def _matrix(root: PlainContraction) -> BlockArgument:
     """The argument that holds the right side: a convolution's filter is expanded from it."""
     value = root.inputs[RHS]
     if isinstance(root, Conv2DNhwcFhwcOp):

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import DenseArrayBase, IntegerType, TensorType
+from xdsl.dialects.builtin import DenseArrayBase, IntegerType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr
 
+from ...tosa.dialect.types import element_of, shape_of
 from ...tosa.elements import numpy_dtype
 from ..dialects import linalg, tiled
 from .interpreter import Array, Values, meaning_of
@@ -115,7 +116,7 @@ def _pooling(operation: linalg.PoolingNhwcMaxOp, operands: Sequence[Array], _: V
 @meaning_of(tiled.MatmulOp)
 def _tiled_matmul(operation: tiled.MatmulOp, operands: Sequence[Array], _: Values) -> Sequence[Array]:
     lhs, tiles = operands
-    rhs = _untile(tiles).swapaxes(-1, -2)[..., : lhs.shape[-1], : _result_shape(operation)[-1]]
+    rhs = _untile(tiles).swapaxes(-1, -2)[..., : lhs.shape[-1], : shape_of(operation.result)[-1]]
     return (matmul(_offset(lhs, operation), rhs, _result_dtype(operation)),)
 
 
@@ -128,7 +129,7 @@ def _tiled_conv_2d(operation: tiled.Conv2DOp, operands: Sequence[Array], _: Valu
     )
     pad_value = operation.pad_value.value.data if operation.pad_value is not None else 0
     padded = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad_value)
-    shape, channels = _result_shape(operation), image.shape[-1]
+    shape, channels = shape_of(operation.result), image.shape[-1]
     rows = _untile(tiles)[: shape[-1], : kernel[0] * kernel[1] * channels]
     filter = rows.reshape(shape[-1], *kernel, channels)
     init = np.zeros((image.shape[0], *shape[1:]), _result_dtype(operation))
@@ -142,11 +143,5 @@ def _offset(values: Array, operation: tiled.MatmulOp | tiled.Conv2DOp) -> Array:
     return (values.astype(np.int16) + operation.lhs_offset.value.data).astype(np.uint8)
 
 
-def _result_shape(operation: tiled.MatmulOp | tiled.Conv2DOp) -> tuple[int, ...]:
-    assert isinstance(operation.result.type, TensorType)
-    return operation.result.type.get_shape()
-
-
 def _result_dtype(operation: tiled.MatmulOp | tiled.Conv2DOp) -> np.dtype:
-    assert isinstance(operation.result.type, TensorType)
-    return numpy_dtype(operation.result.type.get_element_type())
+    return numpy_dtype(element_of(operation.result))

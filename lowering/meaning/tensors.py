@@ -7,10 +7,11 @@ from typing import cast
 
 import numpy as np
 from xdsl.dialects import tensor
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IntegerType, TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IntegerType
 from xdsl.ir import Operation, SSAValue
 
 from ...tosa.dialect import ConstOp
+from ...tosa.dialect.types import element_of, shape_of
 from ...tosa.elements import numpy_dtype
 from ..dialects import dispatch, encoding, linalg
 from .interpreter import Array, Values, evaluate_block, meaning_of
@@ -33,13 +34,13 @@ def _same_values(_: Operation, operands: Sequence[Array], __: Values) -> Sequenc
 
 @meaning_of(tensor.EmptyOp)
 def _empty(operation: tensor.EmptyOp, operands: Sequence[Array], _: Values) -> Sequence[Array]:
-    return (np.zeros(_merge(_type(operation.tensor).get_shape(), operands), _dtype(operation.tensor)),)
+    return (np.zeros(_merge(shape_of(operation.tensor), operands), _dtype(operation.tensor)),)
 
 
 @meaning_of(tensor.SplatOp)
 def _splat(operation: tensor.SplatOp, operands: Sequence[Array], _: Values) -> Sequence[Array]:
     value, *sizes = operands
-    return (np.full(_merge(_type(operation.result).get_shape(), sizes), value, _dtype(operation.result)),)
+    return (np.full(_merge(shape_of(operation.result), sizes), value, _dtype(operation.result)),)
 
 
 @meaning_of(tensor.DimOp)
@@ -69,7 +70,7 @@ def _concat(operation: tensor.ConcatOp, operands: Sequence[Array], _: Values) ->
 @meaning_of(tensor.ExtractSliceOp)
 def _extract_slice(operation: tensor.ExtractSliceOp, operands: Sequence[Array], _: Values) -> Sequence[Array]:
     part = operands[0][_slices(operation)]
-    return (part.reshape(_type(operation.result).get_shape()),)  # the result may drop dimensions of size 1
+    return (part.reshape(shape_of(operation.result)),)  # the result may drop dimensions of size 1
 
 
 @meaning_of(tensor.InsertSliceOp)
@@ -146,10 +147,5 @@ def _merge(static: Sequence[int], dynamic: Sequence[Array]) -> list[int]:
     return [int(next(remaining)) if size == DYNAMIC_INDEX else size for size in static]
 
 
-def _type(value: SSAValue) -> TensorType:
-    assert isinstance(value.type, TensorType)
-    return value.type
-
-
 def _dtype(value: SSAValue) -> np.dtype:
-    return numpy_dtype(_type(value).get_element_type())
+    return numpy_dtype(element_of(value))

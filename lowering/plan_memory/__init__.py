@@ -18,17 +18,12 @@ from __future__ import annotations
 from typing import cast
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
-from xdsl.dialects.linalg.attrs import IteratorTypeAttr
-from xdsl.dialects.linalg.ops import GenericOp, YieldOp
-from xdsl.dialects.tensor import EmptyOp
-from xdsl.ir import Block, BlockArgument, OpResult, Region, SSAValue
-from xdsl.ir.affine import AffineMap
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.ir import BlockArgument, OpResult, SSAValue
 
 from ...tosa.dialect import ConstOp
-from ..dialects import dispatch
-from ..dialects.dispatch import BufferAttr, RegionOp
-from ..ir import byte_size, functions, regions, tensor_type, view_source
+from ..dialects.dispatch import BufferAttr, RegionOp, YieldOp
+from ..ir import byte_size, functions, identity_generic, regions, view_source
 from .arena import Lifetime, place
 from .constants import ConstantPool
 
@@ -66,16 +61,9 @@ def _copy_what_is_returned_as_is(function: func.FuncOp, device: str) -> None:
 
 
 def _copy(value: SSAValue) -> RegionOp:
-    type = tensor_type(value)
-    region = RegionOp([value], [type])
-    body = Block(arg_types=[type.get_element_type()] * 2)
-    body.add_op(YieldOp(body.args[0]))
-    empty = EmptyOp([], type)
-    identity = AffineMapAttr(AffineMap.identity(type.get_num_dims()))
-    parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
-    argument = region.body.block.args[0]
-    generic = GenericOp([argument], [empty.tensor], Region(body), [identity] * 2, parallel, [type])
-    region.body.block.add_ops([empty, generic, dispatch.YieldOp(generic.res[0])])
+    region = RegionOp([value], [value.type])
+    empty, generic = identity_generic(region.body.block.args[0])
+    region.body.block.add_ops([empty, generic, YieldOp(generic.res[0])])
     return region
 
 

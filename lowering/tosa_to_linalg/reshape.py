@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 from xdsl.dialects import tensor
-from xdsl.dialects.builtin import DYNAMIC_INDEX, ArrayAttr, IndexType, IntegerAttr, TensorType, i64
+from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, TensorType
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from ...tosa.dialect.types import element_of, shape_of
+from ..ir import reassociation_attr
 from .builder import Builder, CannotLower
 
 _UNKNOWN = (1 << 61) - 1
@@ -64,7 +65,7 @@ def _collapse(b: Builder, value: SSAValue, groups: list[list[int]], shape: Seque
     collapse = tensor.CollapseShapeOp(
         operands=[value],
         result_types=[TensorType(element_of(value), shape)],
-        properties={"reassociation": _reassociation(groups)},
+        properties={"reassociation": reassociation_attr(groups)},
     )
     return b.insert(collapse).result
 
@@ -76,12 +77,8 @@ def _expand(b: Builder, value: SSAValue, groups: list[list[int]], shape: Sequenc
         if any(shape[dim] == DYNAMIC_INDEX for dim in members)
     ]
     result = TensorType(element_of(value), shape)
-    return b.insert(tensor.ExpandShapeOp(value, dynamic, _reassociation(groups), list(shape), result)).result
+    return b.insert(tensor.ExpandShapeOp(value, dynamic, reassociation_attr(groups), list(shape), result)).result
 
 
 def _product(extents: Sequence[int]) -> int:
     return DYNAMIC_INDEX if DYNAMIC_INDEX in extents else math.prod(extents)
-
-
-def _reassociation(groups: list[list[int]]) -> ArrayAttr[ArrayAttr[IntegerAttr]]:
-    return ArrayAttr(ArrayAttr(IntegerAttr(dim, i64) for dim in group) for group in groups)
