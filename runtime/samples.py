@@ -13,7 +13,8 @@ uint8; int8 inputs get pixel - 128, which is what models that were calibrated on
 
 from __future__ import annotations
 
-import zipfile
+import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .artifact import TensorInfo
-from .errors import ArgumentError, MalformedFileError
+from .errors import ArgumentError, MalformedFileError, TosaicError
 
 Array = npt.NDArray[Any]
 
@@ -158,27 +159,35 @@ def _read_value(path: Path, tensor: TensorInfo, image_range: tuple[float, float]
 
 
 def _read_array(path: Path) -> Array:
-    try:
+    with _decoding(path, "is no .npy array"):
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise MalformedFileError(f"{path} is no .npy array: {error}") from None
 
 
 def _open_archive(path: Path) -> Any:
-    try:
+    with _decoding(path, "is no .npz archive"):
         archive = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MalformedFileError(f"{path} is no .npz archive: {error}") from None
     if isinstance(archive, np.ndarray):
         raise MalformedFileError(f"{path} is no .npz archive but a single array")
     return archive
 
 
 def _read_member(path: Path, archive: Any, name: str) -> Array:
-    try:
+    with _decoding(path, f"has no array in {name!r}"):
         return archive[name]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MalformedFileError(f"{path}: {name!r} is no array: {error}") from None
+
+
+@contextlib.contextmanager
+def _decoding(path: Path, problem: str) -> Iterator[None]:
+    """Readers of damaged files raise anything: all of it becomes a MalformedFileError, their warnings are dropped."""
+    path.open("rb").close()  # A file that is missing or not ours to read is not damaged, but an OSError.
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except TosaicError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MalformedFileError(f"{path} {problem}: {reason}") from None
 
 
 def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]) -> Array:
@@ -192,14 +201,9 @@ def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]
     height, width, channels = (first, second, third) if channels_last else (second, third, first)
     if channels not in _MODES or any(size != 1 for size in leading):
         raise ArgumentError(f"{path}: a picture does not fit {tensor}")
-    try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert(_MODES[channels])
-            pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MalformedFileError(f"{path} is no readable picture: {error}") from None
+    with _decoding(path, "is no readable picture"), Image.open(path) as picture:
+        upright = ImageOps.exif_transpose(picture).convert(_MODES[channels])
+        pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
     pixels = pixels.reshape(height, width, channels)
     if not channels_last:
         pixels = pixels.transpose(2, 0, 1)

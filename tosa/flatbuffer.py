@@ -73,6 +73,16 @@ def write_flatbuffer(module: ModuleOp) -> bytes:
     ]
     if reasons:
         raise UnsupportedError("a .tosa file holds TOSA operators only", sorted(set(reasons)))
+    dynamic = [
+        f"input '{name}' of @{function.sym_name.data} has the type {value.type}"
+        for function in functions
+        for name, value in zip(
+            _read_identifiers(function.arg_attrs, len(function.args), "input"), function.args, strict=True
+        )
+        if isinstance(value.type, TensorType) and not value.type.has_static_shape()
+    ]
+    if dynamic:
+        raise UnsupportedError("a .tosa file holds fixed shapes only: import with --shape", dynamic)
     regions = tuple(_GraphWriter(function).region() for function in functions)
     return flatbuffer.encode(schema.Graph(VERSION, regions), schema.IDENTIFIER, size_prefixed=False)
 

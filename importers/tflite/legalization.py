@@ -76,11 +76,16 @@ class Context(TosaBuilder):
             return tensor.data.shape
         return shape_of(self.value(tensor))
 
-    def constant_data(self, tensor: Tensor) -> Array:
-        """The elements of a tensor that must be known at compile time, such as paddings or axes."""
+    def constant_data(self, tensor: Tensor, kinds: str = "iu") -> Array:
+        """The elements of a tensor that must be known at compile time, such as paddings or axes.
+
+        Raises ValueError unless their dtype is of one of numpy's `kinds`: i and u are integers, f is floating-point.
+        """
         array = self.known_data(tensor)
         if array is None:
             self.unsupported(f"'{tensor.name}' must be a constant; computed values are not supported there")
+        if array.dtype.kind not in kinds:
+            raise ValueError(f"'{tensor.name}' has elements of type {tensor.type_name}, which cannot be meant there")
         return array
 
     def known_data(self, tensor: Tensor) -> Array | None:

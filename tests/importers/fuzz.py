@@ -34,7 +34,7 @@ TIME_LIMIT_S = 10
 MEMORY_LIMIT_BYTES = 8 << 30
 
 # Values that make sizes overflow, turn negative, or point to the beginning, the end and beyond.
-_INTERESTING = [
+INTERESTING = [
     0,
     1,
     2,
@@ -243,7 +243,7 @@ def change_fields(data: bytearray, places: list[Spot], chance: random.Random) ->
         old = int.from_bytes(data[spot.position : spot.position + spot.size], "little")
         near = old + chance.choice([-4, -2, -1, 1, 2, 4])
         random_value = chance.getrandbits(8 * spot.size)
-        new = chance.choice([near, chance.choice(_INTERESTING), random_value]) % (1 << 8 * spot.size)
+        new = chance.choice([near, chance.choice(INTERESTING), random_value]) % (1 << 8 * spot.size)
         data[spot.position : spot.position + spot.size] = new.to_bytes(spot.size, "little")
 
 
@@ -308,7 +308,7 @@ def main() -> int:
     outcomes: Counter[str] = Counter()
     failures = 0
     for label, mutant in mutants(models, arguments.count, arguments.seed):
-        compile = random.Random(label).random() < arguments.compile
+        compile = random.Random(f"{label} compile").random() < arguments.compile
         try:
             outcomes[outcome(mutant, compile)] += 1
         except (Exception, TimeLimitExceeded) as error:

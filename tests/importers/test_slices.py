@@ -7,6 +7,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tosaic.importers import import_model
+from tosaic.runtime.errors import MalformedFileError
 
 from .tflite_builder import assert_same, single_operator
 
@@ -103,3 +105,12 @@ def test_concatenation_of_differing_scales(scale: float, zero_point: int, result
     operands = [(values, {"scale": scale, "zero_point": zero_point}), (values, {"scale": 0.5, "zero_point": 7})]
     result = (np.uint8, {"scale": result_scale, "zero_point": 100})
     assert_same(*single_operator("CONCATENATION", operands, result, schema.ConcatenationOptionsT(axis=0)))
+
+
+def test_indices_that_are_no_integers_are_refused() -> None:
+    operands = [counting([4]), np.array([1.0], np.float32), np.array([3], np.int32), np.array([1], np.int32)]
+    model, _ = single_operator(
+        "STRIDED_SLICE", operands, np.float32, schema.StridedSliceOptionsT(), constants=[1, 2, 3]
+    )
+    with pytest.raises(MalformedFileError, match=r"STRIDED_SLICE.* has elements of type FLOAT32"):
+        import_model(model)

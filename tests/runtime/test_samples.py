@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,26 @@ def test_any_output_name_can_be_stored(tmp_path: Path) -> None:
 )
 def test_a_summary_is_one_line(output: np.ndarray, line: str) -> None:
     assert summarise(output) == line
+
+
+def test_damaged_arrays_are_refused_whatever_their_reader_raises(tmp_path: Path) -> None:
+    """numpy raises a TokenError for an open bracket in the header, a NotImplementedError for an unknown compression."""
+    np.save(tmp_path / "x.npy", np.zeros(3, np.float32))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes().replace(b"(3,)", b"(3,("))
+    with pytest.raises(MalformedFileError, match=r"x\.npy is no \.npy array: .*statement"):
+        read(tmp_path / "x.npy", inputs=[TensorInfo("x", "float32", (3,))])
+    np.savez(tmp_path / "x.npz", x=np.zeros(3, np.float32))
+    data = bytearray((tmp_path / "x.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 10] = 99
+    (tmp_path / "x.npz").write_bytes(data)
+    with pytest.raises(MalformedFileError, match=r"x\.npz has no array in 'x': That compression method"):
+        read(tmp_path / "x.npz", inputs=[TensorInfo("x", "float32", (3,))])
+
+
+def test_pickles_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object))
+    np.savez(tmp_path / "x.npz", x=np.array([{"a": 1}], dtype=object))
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps([1, 2, 3]))
+    for name in ("x.npy", "x.npz", "pickle.npy"):
+        with pytest.raises(MalformedFileError, match=name):
+            read(tmp_path / name, inputs=[TensorInfo("x", "float32", (3,))])

@@ -11,6 +11,7 @@ from tosaic.runtime.errors import MalformedFileError, TosaicError, UnsupportedEr
 from tosaic.tosa import dialect as tosa
 from tosaic.tosa.elements import ElementsAttr
 from tosaic.tosa.flatbuffer import read_flatbuffer, write_flatbuffer
+from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerType, ModuleOp, StringAttr, TensorType, f32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
@@ -120,3 +121,10 @@ def test_damaged_files_are_errors_not_crashes() -> None:
         except TosaicError:
             refused += 1
     assert refused > 300
+
+
+def test_dynamic_shapes_are_unsupported() -> None:
+    module = parse("func.func @main(%x: tensor<?x4xf32>) -> tensor<?x4xf32> { return %x : tensor<?x4xf32> }")
+    with pytest.raises(UnsupportedError, match="fixed shapes only: import with --shape") as raised:
+        write_flatbuffer(module)
+    assert raised.value.reasons == ["input 'input_0' of @main has the type tensor<?x4xf32>"]

@@ -74,7 +74,7 @@ def rank(op: Operator, context: Context) -> SSAValue:
 @legalize("RANGE")
 def range_(op: Operator, context: Context) -> SSAValue:
     """start, start + delta, ... below limit; all three must be constant, since they decide the result's shape."""
-    start, limit, delta = (context.constant_data(op.input(i)).item() for i in range(3))
+    start, limit, delta = (context.constant_data(op.input(i), "iuf").item() for i in range(3))
     if delta == 0:
         raise ValueError("a range with a step of 0")
     count = max(math.ceil((limit - start) / delta), 0)
