@@ -25,7 +25,7 @@ PASSED = {
     "tosa_int_neg": 60,
     "tosa_fp_neg": 60,
     "tflite": 255,
-    "tflite_ops": 1230,
+    "tflite_ops": 1262,
 }
 """Suite to the number of cases that must pass."""
 

@@ -1,4 +1,4 @@
-"""CONV_2D, DEPTHWISE_CONV_2D and TRANSPOSE_CONV."""
+"""CONV_2D, CONV_3D, DEPTHWISE_CONV_2D and TRANSPOSE_CONV."""
 
 from __future__ import annotations
 
@@ -46,6 +46,33 @@ def conv_2d(op: Operator, context: Context) -> SSAValue:
         return context.add(tosa.ConcatOp(results, axis=3))
 
     return contraction.emit(context, x, weight, make)
+
+
+@legalize("CONV_3D")
+def conv_3d(op: Operator, context: Context) -> SSAValue:
+    """Input [N, D, H, W, C], weight [KD, KH, KW, C, OC]; LiteRT has it in float only."""
+    options = op.options(tflite.Conv3DOptions)
+    weight = context.value(op.input(1))
+    *kernel, channels, _ = _weight_shape(context, op, weight, rank=5)
+    stride = [options.StrideD(), options.StrideH(), options.StrideW()]
+    dilation = [options.DilationDFactor(), options.DilationHFactor(), options.DilationWFactor()]
+    x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
+    if shape_of(x)[4] != channels:
+        context.unsupported(f"{shape_of(x)[4]} input channels for weights of {channels}")
+    if any(tensor.quantization is not None for tensor in (op.input(0), op.input(1))):
+        context.unsupported("quantised CONV_3D; float is supported")
+
+    def make(
+        x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
+    ) -> SSAValue:
+        weight = context.add(tosa.TransposeOp(weight, [4, 0, 1, 2, 3]))
+        return context.add(
+            tosa.Conv3DOp(
+                x, weight, bias, input_zp, weight_zp, pad=pad, stride=stride, dilation=dilation, acc_type=acc_type
+            )
+        )
+
+    return Contraction(op, options.FusedActivationFunction()).emit(context, x, weight, make)
 
 
 @legalize("DEPTHWISE_CONV_2D")
@@ -107,13 +134,13 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
     return Contraction(op, options.FusedActivationFunction(), input=2, bias=3).emit(context, x, weight, make)
 
 
-def _weight_shape(context: Context, op: Operator, weight: SSAValue) -> tuple[int, ...]:
-    """The four static extents of a convolution's weights."""
+def _weight_shape(context: Context, op: Operator, weight: SSAValue, rank: int = 4) -> tuple[int, ...]:
+    """The `rank` static extents of a convolution's weights."""
     shape = shape_of(weight)
-    if len(shape) != 4 or DYNAMIC in shape:
-        context.unsupported(f"weights of shape {shape}; four static extents are needed")
-    if len(shape_of(context.value(op.input(0)))) not in (1, 4):
-        context.unsupported(f"an input of shape {shape_of(context.value(op.input(0)))}; it must have four extents")
+    if len(shape) != rank or DYNAMIC in shape:
+        context.unsupported(f"weights of shape {shape}; {rank} static extents are needed")
+    if len(shape_of(context.value(op.input(0)))) not in (1, rank):
+        context.unsupported(f"an input of shape {shape_of(context.value(op.input(0)))}; it must have {rank} extents")
     return shape
 
 

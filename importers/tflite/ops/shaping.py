@@ -48,18 +48,18 @@ def row_count(context: Context, value: SSAValue, columns: int) -> int:
 def fit_windows(
     context: Context, x: SSAValue, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding: int
 ) -> tuple[SSAValue, list[int]]:
-    """`x` [N, H, W, C] and the padding [top, bottom, left, right] that windows of `kernel` fill exactly.
+    """`x` [N, (D,) H, W, C] and the padding [(front, back,) top, bottom, left, right] that windows fill exactly.
 
     TFLite derives the padding from SAME or VALID (`kernels/padding.h`) and ignores rows and columns that no window
     reaches; TOSA wants the windows to end where the padded input ends, so such rows and columns are cut off.
     """
     pad: list[int] = []
     sizes = list(shape_of(x))
-    for axis in (0, 1):
+    for axis in range(len(kernel)):
         size = sizes[1 + axis]
         reach = (kernel[axis] - 1) * dilation[axis] + 1
         if size == DYNAMIC and stride[axis] != 1:
-            context.unsupported("strided windows over a dynamic height or width; give shapes with --shape")
+            context.unsupported("strided windows over a dynamic extent; give shapes with --shape")
         if padding == tflite.Padding.SAME:
             # With stride 1 there are as many windows as elements, so the size itself does not matter.
             known = 1 if size == DYNAMIC else size
