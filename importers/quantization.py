@@ -17,16 +17,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from xdsl.dialects.builtin import IntegerType, i16, i32
+from xdsl.dialects.builtin import i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ..tosa import dialect as tosa
-from ..tosa.dialect.types import element_of
+from ..tosa.dialect.types import I48, element_of
 from .registry import TosaBuilder, Unsupported
 
 Array = np.ndarray[Any, Any]
-
-I48 = IntegerType(48)
 
 
 @dataclass(frozen=True, slots=True)

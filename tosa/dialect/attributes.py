@@ -27,6 +27,8 @@ from xdsl.utils.exceptions import VerifyException
 
 from ..elements import ElementsAttr
 
+FALSE = BoolAttr.from_bool(False)
+
 
 class KeywordAttr(Data[str]):
     """One of `keywords`: written `#tosa.name<KEYWORD>` in generic form and as the bare keyword in custom form."""

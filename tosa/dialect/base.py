@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from ..elements import ElementsAttr
 from .attributes import KEYWORD_ATTRIBUTES, encode, plain
-from .types import compatible, element_of, shape_of
+from .types import compatible, element_of, merge_dimension, shape_of
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Operand: TypeAlias = SSAValue | Operation | Sequence[SSAValue | Operation]
@@ -96,7 +96,15 @@ class TosaOp(IRDLOperation):
                 self.fail(f"result {index} is {result.type} but its operands make it {expected}")
 
     def fail(self, reason: str) -> NoReturn:
+        """Raise VerifyException for this operation."""
         raise VerifyException(f"{self.name}: {reason}")
+
+    def unify(self, what: str, *extents: int) -> int:
+        """The extent that `extents`, of which some may be dynamic, have in common; `what` names them in the error."""
+        extent = merge_dimension(*extents)
+        if extent is None:
+            self.fail(f"{what} differ: {' and '.join(map(str, extents))}")
+        return extent
 
     def check_zero_point(self, zero_point: SSAValue, element: Attribute, name: str) -> None:
         """A zero point has one element of the type it belongs to; only that of i8 may differ from 0."""

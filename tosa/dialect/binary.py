@@ -19,10 +19,14 @@ from .types import broadcast_shapes, element_of, is_float, shape_of
 
 
 class CommutativeOp(BinaryOp):
+    """Of numbers of any kind."""
+
     traits = traits_def(Commutative())
 
 
 class IntegerBinaryOp(BinaryOp):
+    """Of integers only."""
+
     def result_element(self, element: Attribute) -> Attribute:
         if not isinstance(element, IntegerType):
             self.fail(f"needs integers, got {element}")
@@ -30,6 +34,8 @@ class IntegerBinaryOp(BinaryOp):
 
 
 class LogicalBinaryOp(BinaryOp):
+    """Of truth values, i1."""
+
     traits = traits_def(Commutative())
 
     def result_element(self, element: Attribute) -> Attribute:

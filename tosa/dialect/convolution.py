@@ -21,11 +21,9 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, tra
 from xdsl.traits import Pure
 
 from .. import spatial
+from .attributes import FALSE
 from .base import Array, TosaOp
-from .types import element_of, is_float, merge_dimension, ranked
-
-FALSE = BoolAttr.from_bool(False)
-I48 = IntegerType(48)
+from .types import I48, element_of, is_float, ranked
 
 
 class ContractionOp(TosaOp):
@@ -40,12 +38,6 @@ class ContractionOp(TosaOp):
         if not is_float(left) or left != right:
             self.fail(f"operands of types {left} and {right} cannot be multiplied")
         return left
-
-    def unify(self, what: str, *extents: int) -> int:
-        extent = merge_dimension(*extents)
-        if extent is None:
-            self.fail(f"{what} differ: {' and '.join(map(str, extents))}")
-        return extent
 
 
 class ConvolutionOp(ContractionOp):

@@ -44,6 +44,7 @@ class ElementwiseOp(TosaOp):
         return [TensorType(self.result_element(element), broadcast_shapes(*map(shape_of, self.tensors())))]
 
     def compute(self, *operands: Array) -> Array:
+        """The result for numpy operands. numpy's warnings are off: overflow and NaN are results like others."""
         raise NotImplementedError
 
     def meaning(self, *operands: Array) -> Array:
@@ -52,11 +53,15 @@ class ElementwiseOp(TosaOp):
 
 
 class UnaryOp(ElementwiseOp):
+    """A function of one tensor, as most operators name it."""
+
     input1 = operand_def(TensorType)
     output = result_def(TensorType)
 
 
 class BinaryOp(ElementwiseOp):
+    """A function of two tensors."""
+
     input1 = operand_def(TensorType)
     input2 = operand_def(TensorType)
     output = result_def(TensorType)

@@ -10,10 +10,9 @@ from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
+from .attributes import FALSE
 from .base import Array, TosaOp
 from .types import element_of, ranked
-
-FALSE = BoolAttr.from_bool(False)
 
 
 @irdl_op_definition

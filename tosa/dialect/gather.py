@@ -11,17 +11,13 @@ from xdsl.irdl import irdl_op_definition, operand_def, result_def, traits_def
 from xdsl.traits import Pure
 
 from .base import Array, TosaOp
-from .types import element_of, merge_dimension, ranked
+from .types import element_of, ranked
 
 
 class IndexedOp(TosaOp):
-    traits = traits_def(Pure())
+    """Reads or writes places along the middle dimension that the second operand, i32 [N,W], gives."""
 
-    def unify(self, what: str, *extents: int) -> int:
-        merged = merge_dimension(*extents)
-        if merged is None:
-            self.fail(f"{what} differ: {' and '.join(map(str, extents))}")
-        return merged
+    traits = traits_def(Pure())
 
     def check_bounds(self, indices: Array, extent: int) -> None:
         """The specification leaves indices outside of the tensor undefined; numpy would count them from the end."""

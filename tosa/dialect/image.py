@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, TensorType, i8, i32
+from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType, i8, i32
 from xdsl.ir import Attribute
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
@@ -13,9 +13,7 @@ from xdsl.traits import Pure
 from ..spatial import resize_positions
 from .attributes import ResizeModeAttr
 from .base import Array, TosaOp, constant_shape
-from .types import ShapeType, element_of, is_float, ranked, shape_of
-
-I48 = IntegerType(48)
+from .types import I48, ShapeType, element_of, is_float, ranked, shape_of
 
 
 @irdl_op_definition

@@ -13,10 +13,12 @@ from xdsl.traits import Pure
 
 from .base import Array, TosaOp, constant_shape
 from .reduction import AxisOp
-from .types import ShapeType, element_of, merge_dimension, shape_of
+from .types import ShapeType, element_of, shape_of
 
 
 class LayoutOp(TosaOp):
+    """Moves elements without computing on them, as `!tosa.shape` operands say."""
+
     traits = traits_def(Pure())
 
     def extents(self, value: SSAValue, length: int, name: str) -> tuple[int, ...]:
@@ -55,10 +57,7 @@ class ConcatOp(AxisOp):
             if dimension == axis:
                 result.append(DYNAMIC_INDEX if DYNAMIC_INDEX in extents else sum(extents))
                 continue
-            merged = merge_dimension(*extents)
-            if merged is None:
-                self.fail(f"operands must agree in dimension {dimension}, got {extents}")
-            result.append(merged)
+            result.append(self.unify(f"extents {dimension} of the operands", *extents))
         return [TensorType(element, result)]
 
     def meaning(self, *operands: Array) -> Array:

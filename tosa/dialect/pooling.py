@@ -18,6 +18,8 @@ from .types import element_of, ranked
 
 
 class PoolingOp(TosaOp):
+    """Makes one element of each window and channel of an image [N,H,W,C]."""
+
     traits = traits_def(Pure())
 
     def pooled(self, shape: tuple[int, ...]) -> list[int]:

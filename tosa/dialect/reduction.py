@@ -28,6 +28,8 @@ class AxisOp(TosaOp):
 
 
 class ReduceOp(AxisOp):
+    """Combines the elements along `axis`, of which one is left."""
+
     input = operand_def(TensorType)
     axis = prop_def(IntegerAttr)
     output = result_def(TensorType)
@@ -44,6 +46,7 @@ class ReduceOp(AxisOp):
         return [TensorType(element, [*shape[:axis], 1, *shape[axis + 1 :]])]
 
     def reduce(self, operand: Array, axis: int) -> Array:
+        """`operand` reduced along `axis`, which stays."""
         raise NotImplementedError
 
     def meaning(self, *operands: Array) -> Array:

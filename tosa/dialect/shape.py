@@ -12,12 +12,15 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, tra
 from xdsl.traits import ConstantLike, Pure
 
 from ..elements import ElementsAttr
+from .attributes import FALSE
 from .base import Array, TosaOp, constant_shape
 from .reduction import AxisOp
 from .types import ShapeType, shape_of
 
 
 class ShapeOp(TosaOp):
+    """Computes a list of extents."""
+
     traits = traits_def(Pure())
 
     def rank(self, value: SSAValue) -> int:
@@ -92,7 +95,7 @@ class AssertEqualShapeOp(TosaOp):
 
     input1 = operand_def(ShapeType)
     input2 = operand_def(ShapeType)
-    allow_broadcast = prop_def(BoolAttr, default_value=BoolAttr.from_bool(False))
+    allow_broadcast = prop_def(BoolAttr, default_value=FALSE)
 
     def infer(self) -> Sequence[Attribute]:
         first, second = constant_shape(self.input1), constant_shape(self.input2)

@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import (
     Float32Type,
     Float64Type,
     IntAttr,
+    IntegerType,
     TensorType,
 )
 from xdsl.ir import Attribute, ParametrizedAttribute, SSAValue, TypeAttribute
@@ -18,6 +19,9 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
+
+I48 = IntegerType(48)
+"""What products of 16-bit activations accumulate in."""
 
 FLOAT_TYPES = (Float16Type, BFloat16Type, Float32Type, Float64Type)
 
@@ -56,6 +60,7 @@ def shape_of(value: SSAValue | Attribute) -> tuple[int, ...]:
 
 
 def element_of(value: SSAValue | Attribute) -> Attribute:
+    """The element type of a tensor."""
     return tensor_type(value).get_element_type()
 
 

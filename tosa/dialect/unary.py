@@ -17,6 +17,8 @@ from .types import element_of, is_float
 
 
 class FloatUnaryOp(UnaryOp):
+    """Of floating-point numbers only."""
+
     FLOAT_ONLY: ClassVar[bool] = True
 
 

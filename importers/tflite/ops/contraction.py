@@ -19,9 +19,9 @@ from xdsl.dialects.builtin import IntegerType, TensorType, f32, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from ....tosa import dialect as tosa
-from ....tosa.dialect.types import element_of
+from ....tosa.dialect.types import I48, element_of
 from ....tosa.elements import numpy_dtype
-from ...quantization import I48, Scale, cast, requantize, rescale
+from ...quantization import Scale, cast, requantize, rescale
 from ...registry import shape_of
 from ..legalization import Context, Operator, Tensor
 from .activation import fused_activation
