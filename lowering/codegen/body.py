@@ -23,6 +23,7 @@ from .access import Tensor, to_register
 from .conversions import float_cast, float_to_integer
 from .emit import Function
 from .operations import F32_ONLY, FLOAT, INTEGER
+from .shifted_scale import ShiftedScale
 from .types import BF16, F16, F32, I64, Value, bits_of, element_of, lanes_of, register_type
 
 
@@ -241,6 +242,9 @@ def _bitcast(body: _Body, operation: arith.BitcastOp) -> Value:
 
 @_rule(ApplyScaleOp)
 def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
+    shifted = ShiftedScale.of(operation)
+    if shifted is not None:
+        return shifted.emit(body.f, body.get(shifted.x))
     return integer.apply_scale(body.f, *body.operands(operation), double_round=operation.double_round)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tosaic.lowering.codegen import compile_region
 from tosaic.lowering.dialects.dispatch import RegionOp
 from tosaic.lowering.target import resolve_target
@@ -124,14 +126,15 @@ def test_integer_functions(operation: str, element: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["exp", "log", "tanh", "erf", "sin", "cos", "rsqrt"])
-@pytest.mark.parametrize(("element", "rtol"), [("f32", 5e-7), ("f16", 1e-3), ("bf16", 8e-3)])
+# One step of the narrow types; in f32 the steps by which ours and numpy's functions err together.
+@pytest.mark.parametrize(("element", "rtol"), [("f32", 4 * 2**-23), ("f16", 2**-10), ("bf16", 2**-7)])
 def test_elementary_functions(operation: str, element: str, rtol: float) -> None:
     values = floats(element, 0)
     check(unary(f"math.{operation}", element, element), [np.abs(values) if operation == "log" else values], rtol=rtol)
 
 
 def test_power() -> None:
-    check(binary("math.powf", "f32"), [floats("f32", 0), floats("f32", 1)], rtol=5e-7)
+    check(binary("math.powf", "f32"), [floats("f32", 0), floats("f32", 1)], rtol=4 * 2**-23)
 
 
 PREDICATES = ["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"]
@@ -260,6 +263,29 @@ def test_apply_scale(element: str, mode: str) -> None:
     value[:40] = np.trunc(limit[:40] - 1)
     value[40:80] = np.trunc(1 - limit[40:80])
     check(region, [value.astype(np.int32 if element == "i32" else np.int64), multiplier, shift])
+
+
+@pytest.mark.parametrize("mode", ["SINGLE_ROUND", "DOUBLE_ROUND"])
+@given(data=st.data())
+@settings(max_examples=8, deadline=None)
+def test_apply_scale_to_shifted_bytes(mode: str, data: st.DataObject) -> None:
+    left = data.draw(st.integers(0, 23))
+    shift = data.draw(st.integers(max(2, left), min(62, left + 30)))
+    multiplier = data.draw(st.integers(0, (1 << 31) - 1))
+    zero_point = data.draw(st.integers(-128, 127))
+    body = f"""
+    %wide = arith.extsi %a0 : i8 to i32
+    %zero_point = arith.constant {zero_point} : i32
+    %difference = arith.subi %wide, %zero_point : i32
+    %left = arith.constant {left} : i32
+    %shifted = arith.shli %difference, %left : i32
+    %multiplier = arith.constant {multiplier} : i32
+    %shift = arith.constant {shift} : i8
+    %r = "tosa.apply_scale"(%shifted, %multiplier, %shift)
+      <{{rounding_mode = #tosa.rounding_mode<{mode}>}}> : (i32, i32, i8) -> i32
+    linalg.yield %r : i32"""
+    region = elementwise(["256xi8"], ["256xi32"], ["d0"] * 2, body, 1)
+    check(region, [np.arange(-128, 128, dtype=np.int8)])
 
 
 def test_scalar_results_reach_every_lane() -> None:
