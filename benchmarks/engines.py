@@ -12,8 +12,6 @@ from statistics import median
 
 import numpy as np
 
-Inputs = dict[str, np.ndarray]
-
 
 def open_tosaic(model: Path, threads: int) -> Callable[[list[np.ndarray]], object]:
     """`model` is an artifact that `deploy -o` wrote: a benchmark of running does not compile."""
