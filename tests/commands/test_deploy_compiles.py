@@ -118,7 +118,7 @@ def test_a_batch_is_stacked(deploy: Deploy, tmp_path: Path) -> None:
         (name,) = results.files
         assert results[name].shape == (10, 1, 10)
         np.testing.assert_array_equal(results[name].argmax(-1).ravel(), range(10))
-        np.testing.assert_allclose(results[name].sum(-1), 1, rtol=1e-6)
+        np.testing.assert_allclose(results[name].sum(-1), 1, rtol=10 * 2**-23)  # ten f32 roundings
 
 
 def test_the_ir_after_a_phase(deploy: Deploy) -> None:

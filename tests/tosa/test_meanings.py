@@ -302,7 +302,12 @@ def test_conv2d(seed: int, window: dict[str, list[int]], dtype: str, kernel: int
     )
     result = run(operation, x, w, bias, input_zp, weight_zp)
     if dtype == "float32":
-        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+        terms = kernel * kernel * x.shape[-1] + 1
+        magnitude = naive_conv2d(
+            np.abs(x).astype(exact), np.abs(w).astype(exact), np.abs(bias).astype(exact), pad, stride, dilation
+        )
+        # f32 products and their sums in any order, each rounded to half an eps.
+        assert (np.abs(result - expected) <= terms * np.finfo(np.float32).eps * magnitude).all()
     else:
         wrapped = expected if dtype == "int16" else (expected + 2**31) % 2**32 - 2**31
         assert (result == wrapped.astype(np.int64)).all()
@@ -454,5 +459,5 @@ def test_fourier_transform_of_an_impulse_is_flat() -> None:
     spectrum = evaluate_operation(forward, [real, imaginary])
     np.testing.assert_array_equal(spectrum, [np.ones((1, 4, 8)), np.zeros((1, 4, 8))])
     inverse = tosa.FFT2DOp(value_of(real), value_of(imaginary), inverse=True)
-    # Neither direction is normalised.
-    np.testing.assert_allclose(evaluate_operation(inverse, spectrum)[0], 32 * real, atol=1e-6)
+    # Neither direction is normalised. 32 terms of float64, whose eps is 2e-16.
+    np.testing.assert_allclose(evaluate_operation(inverse, spectrum)[0], 32 * real, atol=1e-13)
