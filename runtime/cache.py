@@ -1,6 +1,6 @@
 """Compiled artifacts, kept by the content they were made from.
 
-The key covers the input's bytes, the options, the package's version, the compiler's own files (a change of one line
+The key covers the input's bytes, the options, the package's version, its own files (a change of one line
 invalidates, so working on the compiler is safe) and, for the target "host", the features of this CPU. Files lie under
 $XDG_CACHE_HOME/tosaic (~/.cache/tosaic); the least recently used go first when they exceed `TOSAIC_CACHE_BYTES`.
 
@@ -22,7 +22,9 @@ from .cpu_features import host_features
 from .errors import MalformedFileError
 
 _DEFAULT_BYTES = 4 << 30
-_COMPILER = ("importers", "tosa", "lowering")
+_PACKAGES = ("importers", "tosa", "lowering", "runtime")
+"""What decides the artifact: the compiler, and the runtime whose records and calling convention it follows."""
+
 _SUFFIX = ".module"
 
 
@@ -79,7 +81,7 @@ def cache_key(content: bytes | memoryview, options: Mapping[str, object]) -> str
         "content": hashlib.sha256(content).hexdigest(),
         "options": options,
         "version": _version(),
-        "compiler": _compiler_fingerprint(),
+        "sources": _source_fingerprint(),
         "host": sorted(host_features()) if options.get("target") == "host" else None,
     }
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
@@ -92,10 +94,10 @@ def _version() -> str:
         return "unknown"
 
 
-def _compiler_fingerprint() -> list[tuple[str, int, int]]:
-    """Name, size and time of every source file of the compiler: a few milliseconds, unlike reading them."""
+def _source_fingerprint() -> list[tuple[str, int, int]]:
+    """Name, size and time of every source file of the package: a few milliseconds, unlike reading them."""
     fingerprint = []
-    for package in _COMPILER:
+    for package in _PACKAGES:
         for root in _package_folders(package):
             for path in sorted(root.rglob("*.py")):
                 status = path.stat()

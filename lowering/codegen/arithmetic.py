@@ -74,14 +74,8 @@ class Arithmetic:
             return i64(a.constant * b.constant)
         return self.op("mul", a, b)
 
-    def sdiv(self, a: Value, b: Value) -> Value:
-        return a if b.constant == 1 else self.op("sdiv", a, b)
-
     def udiv(self, a: Value, b: Value) -> Value:
         return a if b.constant == 1 else self.op("udiv", a, b)
-
-    def srem(self, a: Value, b: Value) -> Value:
-        return self.op("srem", a, b)
 
     def urem(self, a: Value, b: Value) -> Value:
         return self.const(a.type, 0) if b.constant == 1 else self.op("urem", a, b)

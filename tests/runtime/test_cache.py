@@ -64,14 +64,14 @@ def test_the_key_covers_content_options_compiler_and_cpu(monkeypatch: pytest.Mon
     monkeypatch.setattr(cache_module, "host_features", lambda: frozenset({"x86_64"}))
     assert cache_key(b"model", {"target": "x86-64-v3"}) in different, "the CPU is of no concern to a named target"
     different.add(cache_key(b"model", {"target": "host"}))
-    monkeypatch.setattr(cache_module, "_compiler_fingerprint", lambda: [("lowering/new.py", 1, 1)])
+    monkeypatch.setattr(cache_module, "_source_fingerprint", lambda: [("lowering/new.py", 1, 1)])
     different.add(cache_key(b"model", {"target": "x86-64-v3"}))
     assert len(different | {key}) == 6
 
 
-def test_the_fingerprint_sees_every_package_of_the_compiler() -> None:
-    packages = {name.split("/")[0] for name, _, _ in cache_module._compiler_fingerprint()}
-    assert packages == {"importers", "tosa", "lowering"}
+def test_the_fingerprint_sees_every_package() -> None:
+    packages = {name.split("/")[0] for name, _, _ in cache_module._source_fingerprint()}
+    assert packages == {"importers", "tosa", "lowering", "runtime"}
 
 
 def test_the_folder_is_where_the_xdg_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
