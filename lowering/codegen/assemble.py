@@ -31,7 +31,7 @@ def _target_machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
     # The small code model and position independence make every reference within the image relative to the
     # instruction pointer, which is what `image.link` resolves.
     return llvm.Target.from_triple(triple).create_target_machine(
-        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
+        cpu=cpu, features=features, opt=1, reloc="pic", codemodel="small"
     )
 
 
