@@ -44,7 +44,8 @@ def compile(
     target: the instruction set, such as "host" or "x86-64-v3"; several make an artifact with an image for each, of
         which the best one is chosen when it is loaded.
     precision: faster, less exact arithmetic by name; None computes in the types that the program says.
-    dump_dir: a folder for the IR after every phase. report: called with each phase and the seconds it took.
+    dump_dir: a folder for the IR after every phase; with several targets a folder in it for each.
+    report: called with each phase and the seconds it took, for one target after the other.
 
     Raises UnsupportedError that lists every operator without a lowering, and ArgumentError for an unknown device or
     target, or dynamic shapes.
@@ -57,14 +58,14 @@ def compile(
     options = pipeline.Options(specs, {spec.kind: targets[0] for spec in specs}, precision=precision)
     signatures: tuple[Signature, ...] = ()
     images: list[Image] = []
-    for number, each in enumerate(targets):
+    for each in targets:
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
         pipeline.run(
             lowered,
             replace(options, targets={spec.kind: each for spec in specs}),
             dump_dir=folder,
-            report=report if number == 0 else None,
+            report=report,
         )
         begin = time.perf_counter()
         try:
