@@ -141,25 +141,31 @@ def _interleave(f: Function, rows: Sequence[Value]) -> list[Value]:
     """Four rows of 4 L bytes as four vectors: byte 4 i + r of vector j is byte j L + i of row r.
 
     Unpacking instructions work within 16 bytes. Groups of four bytes are therefore first dealt out so that what they
-    leave in place j of every 16 bytes belongs to vector j.
+    leave in place j of every 16 bytes belongs to vector j. Elements are as wide as what stays together: LLVM takes its
+    time over every element of a shuffle.
     """
     size = lanes_of(rows[0].type)
     blocks = size // 16
-    order = [4 * (place * blocks + block) + byte for block in range(blocks) for place in range(4) for byte in range(4)]
-    dealt = [f.shuffle(row, None, order) if blocks > 1 else row for row in rows]
+    bytes_, pairs, groups = vector_type(I8, size), vector_type("i16", size // 2), vector_type(I32, size // 4)
+    dealing = [place * blocks + block for block in range(blocks) for place in range(4)]
 
-    def unpack(a: Value, b: Value, width: int, high: bool) -> Value:
-        """Alternating elements of `width` bytes from the lower or higher halves of every 16 bytes."""
-        start = 8 if high else 0
-        lanes = [
-            side * size + 16 * block + start + element * width + byte
+    def deal(row: Value) -> Value:
+        return f.bitcast(f.shuffle(f.bitcast(row, groups), None, dealing), bytes_) if blocks > 1 else row
+
+    def unpack(a: Value, b: Value, high: bool) -> Value:
+        """Alternating elements from the lower or higher halves of every 16 bytes."""
+        lanes = lanes_of(a.type)
+        each = lanes // blocks
+        start = each // 2 if high else 0
+        order = [
+            side * lanes + block * each + start + element
             for block in range(blocks)
-            for element in range(8 // width)
+            for element in range(each // 2)
             for side in (0, 1)
-            for byte in range(width)
         ]
-        return f.shuffle(a, b, lanes)
+        return f.shuffle(a, b, order)
 
-    first = [unpack(dealt[0], dealt[1], 1, high) for high in (False, True)]
-    second = [unpack(dealt[2], dealt[3], 1, high) for high in (False, True)]
-    return [unpack(a, b, 2, high) for a, b in zip(first, second, strict=True) for high in (False, True)]
+    dealt = [deal(row) for row in rows]
+    first = [f.bitcast(unpack(dealt[0], dealt[1], high), pairs) for high in (False, True)]
+    second = [f.bitcast(unpack(dealt[2], dealt[3], high), pairs) for high in (False, True)]
+    return [f.bitcast(unpack(a, b, high), bytes_) for a, b in zip(first, second, strict=True) for high in (False, True)]
