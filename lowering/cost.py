@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
-from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
-from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
+from xdsl.dialects.linalg.ops import GenericOp, YieldOp
+from xdsl.dialects.tensor import PadOp
 from xdsl.ir import Operation, SSAValue
 
 from ..tosa.elements import numpy_dtype
 from .dialects import tiled
 from .dialects.dispatch import RegionOp
 from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
-from .ir import byte_size, shape_of, tensor_type
+from .ir import LOOPLESS, byte_size, shape_of, tensor_type
 
-_FREE = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
 _SHORT_NAMES: dict[type[Operation], str] = {
     DepthwiseConv2DNhwcHwcmOp: "depthwise",
     PoolingNhwcMaxOp: "max_pool",
@@ -61,7 +59,7 @@ def describe(region: RegionOp) -> str:
 
 def _work(region: RegionOp) -> list[Operation]:
     """The operations of the region that compute or move something: its root, then what was fused behind it."""
-    work = [op for op in region.body.block.ops if op.results and not isinstance(op, _FREE)]
+    work = [op for op in region.body.block.ops if op.results and not isinstance(op, LOOPLESS)]
     return work[1:] if len(work) > 1 and isinstance(work[0], PadOp) else work
 
 

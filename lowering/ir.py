@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
-from xdsl.dialects.linalg.ops import GenericOp, YieldOp
+from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
 from xdsl.ir.affine import AffineMap
@@ -35,6 +35,9 @@ from ..tosa.dialect.types import tensor_type as tensor_type
 from ..tosa.elements import ElementsAttr, numpy_dtype
 from ..tosa.interface import IDENTIFIER, UNSIGNED
 from .dialects.dispatch import RegionOp
+
+LOOPLESS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
+"""What a dispatch holds besides its root, pad and generic: values that need no loop of their own."""
 
 Reassociation = Sequence[Sequence[int]]
 

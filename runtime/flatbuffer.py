@@ -45,7 +45,6 @@ _INT64_SCALAR = Scalar("Int64", struct.Struct("<q"))
 Int32 = Annotated[int, Scalar("Int32", struct.Struct("<i"))]
 UInt32 = Annotated[int, Scalar("Uint32", struct.Struct("<I"))]
 UInt64 = Annotated[int, Scalar("Uint64", struct.Struct("<Q"))]
-UByte = Annotated[int, Scalar("Uint8", struct.Struct("<B"))]
 Bool = Annotated[bool, Scalar("Bool", struct.Struct("<?"))]
 Blob = Annotated[memoryview, "force_align: 8"]
 

@@ -27,6 +27,8 @@ class TensorSummary:
 
 @dataclass(frozen=True)
 class SignatureSummary:
+    """A function of the model, by the names that its users give."""
+
     name: str
     inputs: tuple[TensorSummary, ...]
     outputs: tuple[TensorSummary, ...]

@@ -9,21 +9,18 @@ import numpy as np
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
-from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, ExtractOp
+from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp, ExtractOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
 from ...runtime.errors import UnsupportedError
 from ..dialects.dispatch import RegionOp
-from ..ir import constant_array, view_source
+from ..ir import LOOPLESS, constant_array, view_source
 from ..target import Target
 from .access import Tensor
 from .arithmetic import i64
 from .body import constant
 from .emit import Function
 from .types import I64, PTR, Value, memory_type
-
-LOOPLESS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
-"""What a region holds besides its root, pad and generic: values that need no loop of their own."""
 
 
 @dataclass(frozen=True)

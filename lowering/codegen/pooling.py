@@ -15,11 +15,15 @@ from .window_tile import Image, start_of
 
 
 class Sum(Lanewise):
+    """The sum of the elements of a window."""
+
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         return f.fadd(sums, image) if is_float(sums.type) else f.add(sums, image)
 
 
 class Maximum(Lanewise):
+    """The greatest element of a window, or NaN if it holds one."""
+
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         if not is_float(sums.type):
             return f.max(sums, image)

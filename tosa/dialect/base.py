@@ -18,7 +18,6 @@ from .attributes import KEYWORD_ATTRIBUTES, encode, plain
 from .types import compatible, element_of, merge_dimension, shape_of
 
 Array: TypeAlias = np.ndarray[Any, Any]
-Operand: TypeAlias = SSAValue | Operation | Sequence[SSAValue | Operation]
 
 
 def constant(value: SSAValue) -> Array | None:
