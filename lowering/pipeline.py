@@ -117,7 +117,7 @@ def run(
         try:
             phase.run(module, options)
             verifier.verify(module)
-        except TosaicError:
+        except (TosaicError, MemoryError):
             raise
         except Exception as error:
             raise PhaseError(phase.name, error, folder) from error

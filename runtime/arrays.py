@@ -9,14 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from .artifact import ALIGNMENT
+from .errors import DeviceError
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], int]:
     """An uninitialised dense array that starts at a multiple of ALIGNMENT, and its address.
 
-    numpy aligns its own arrays to 16 bytes.
+    numpy aligns its own arrays to 16 bytes. Raises DeviceError where there is not that much memory.
     """
-    memory = np.empty(math.prod(shape) * dtype.itemsize + ALIGNMENT - 1, np.uint8)
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        memory = np.empty(size + ALIGNMENT - 1, np.uint8)
+    except MemoryError:
+        raise DeviceError(f"cannot allocate {size} bytes of memory") from None
     address = memory.__array_interface__["data"][0]
     offset = -address % ALIGNMENT
     return np.ndarray(shape, dtype, memory, offset), address + offset

@@ -72,7 +72,7 @@ def _describe(error: Exception, program: str) -> tuple[str, int]:
         reason = error.strerror or str(error)
         return f"{name}: {reason}" if name else reason, 1
     if isinstance(error, MemoryError):
-        return "out of memory", 1
+        return f"out of memory: {error}" if str(error) else "out of memory", 1
     if format_message := getattr(error, "format_message", None):  # typer's, whose class moved between its versions
         return f"{' '.join(format_message().split())} ({program} --help lists the options)", _USAGE_ERROR
     message = f"internal error: {type(error).__name__}: {error} (--debug shows where; please report it)"

@@ -14,6 +14,7 @@ uint8; int8 inputs get pixel - 128, which is what models that were calibrated on
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -193,6 +194,8 @@ def _decoding(path: Path, problem: str) -> Iterator[None]:
 def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]) -> Array:
     """The picture as the input wants it: NHWC or NCHW, told by which axis has 1, 3 or 4 channels."""
     from PIL import Image, ImageOps
+
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # It would print what we raise as an error.
 
     if len(tensor.shape) < 3 or 0 in tensor.shape:
         raise ArgumentError(f"{path}: a picture does not fit {tensor}")

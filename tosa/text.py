@@ -8,6 +8,7 @@ the printer is done, so that 100 MB of weights cost little more than their hexad
 from __future__ import annotations
 
 import binascii
+import math
 import re
 from collections.abc import Iterator
 from io import StringIO
@@ -38,6 +39,9 @@ from .literals import (
     static_shape,
 )
 from .verify import verify
+
+_MAX_LITERAL_ELEMENTS = 1 << 30
+"""One element may stand for all, so that a few letters could ask for more memory than there is."""
 
 _SECTION_BEGIN = b"{-#"
 _ENTRY = re.compile(rb'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
@@ -168,6 +172,13 @@ class _Parser(Parser):
         if not isinstance(type, TensorType) or not literal.startswith("0x"):
             self.raise_error("expected a hexadecimal literal of a tensor", begin, self.pos)
         return self._elements(begin, lambda: array_from_hex(binascii.unhexlify(literal[2:]), type), type)
+
+    def _parse_dense_literal_type(self) -> Any:
+        begin = self.pos
+        type = super()._parse_dense_literal_type()
+        if (count := math.prod(type.get_shape())) > _MAX_LITERAL_ELEMENTS:
+            self.raise_error(f"a literal of {count} elements, more than {_MAX_LITERAL_ELEMENTS}", begin, self.pos)
+        return type
 
     def _parse_tensor_literal_element(self) -> Any:
         element = super()._parse_tensor_literal_element()

@@ -229,6 +229,7 @@ def main() -> int:
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     warnings.simplefilter("error")
+    warnings.simplefilter("ignore", ResourceWarning)  # numpy forgets to close damaged archives
     failures = 0
     for name in FORMATS if arguments.format == "all" else [arguments.format]:
         outcomes: Counter[str] = Counter()

@@ -6,8 +6,10 @@ import dataclasses
 import platform
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tosaic.runtime import cpu_features, load
+from tosaic.runtime.arrays import aligned_empty
 from tosaic.runtime.artifact import Image
 from tosaic.runtime.devices.cpu import choose_image
 from tosaic.runtime.devices.memory import Memory
@@ -48,6 +50,11 @@ def test_more_memory_than_there_is_is_a_device_error() -> None:
     huge = dataclasses.replace(image.plans[0], arena_bytes=1 << 47)
     with pytest.raises(DeviceError, match="cannot allocate"):
         load(dataclasses.replace(artifact, images=(dataclasses.replace(image, plans=(huge, image.plans[1])),)))
+
+
+def test_results_larger_than_memory_are_a_device_error() -> None:
+    with pytest.raises(DeviceError, match=r"cannot allocate \d+ bytes of memory"):
+        aligned_empty((1 << 60,), np.dtype(np.uint8))
 
 
 def test_memory_is_zero_and_closes() -> None:
