@@ -65,7 +65,7 @@ def _verify_image(image: Image, signatures: tuple[Signature, ...], constant_byte
     where = f"image {image.target!r}"
     expected = {abi.INVOKE, abi.WORKER, *(abi.run_entry(s.name) for s in signatures)}
     missing = sorted(expected - image.entries.keys())
-    _require(not missing, f"{where} lacks the entry {', '.join(missing)}")
+    _require(not missing, f"{where} lacks the entry {', '.join(map(repr, missing))}")
     size = memoryview(image.code).nbytes
     for name, offset in image.entries.items():
         _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")

@@ -24,7 +24,7 @@ from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input
-from xdsl.utils.mlir_lexer import MLIRLexer
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken
 
 from ..runtime.errors import MalformedFileError
 from .dialect import Tosa, TosaOp
@@ -43,6 +43,7 @@ from .verify import verify
 _MAX_LITERAL_ELEMENTS = 1 << 30
 """One element may stand for all, so that a few letters could ask for more memory than there is."""
 
+_WIDE_INTEGER = re.compile(r"[su]?i\d{5,}")
 _SECTION_BEGIN = b"{-#"
 _ENTRY = re.compile(rb'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
 
@@ -138,6 +139,13 @@ class _Lexer(MLIRLexer):
     """xDSL's pattern of a string tries every way to divide it up before it finds that the closing quote is missing."""
 
     _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
+
+    def _lex_bare_identifier(self, start_pos: int) -> MLIRToken:
+        """xDSL would compute the bounds of an integer type of any width, which takes gigabytes for some."""
+        token = super()._lex_bare_identifier(start_pos)
+        if _WIDE_INTEGER.fullmatch(token.text):
+            raise ParseError(token.span, f"integer type {token.text} is too wide")
+        return token
 
 
 class _BitPattern(Parser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]

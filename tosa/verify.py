@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Operation
 from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import DiagnosticException, VerifyException
@@ -24,8 +24,9 @@ def verify(module: ModuleOp, name: str) -> None:
 def _function(operation: Operation) -> str:
     parent = operation
     while parent is not None:
-        symbol = parent.get_trait(SymbolOpInterface)
-        if symbol is not None and (label := symbol.get_sym_attr_name(parent)) is not None:
+        # Not get_sym_attr_name, which raises where it lacks its name: that may be what is wrong.
+        label = parent.get_attr_or_prop("sym_name") if parent.get_trait(SymbolOpInterface) else None
+        if isinstance(label, StringAttr):
             return f" in @{label.data}"
         parent = parent.parent_op()
     return ""

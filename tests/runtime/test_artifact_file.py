@@ -194,7 +194,7 @@ def corrupt(**changes: object) -> Artifact:
         (corrupt(inputs=(TensorInfo("x", "float32", (1, -3)),)), "impossible shape"),
         (corrupt(inputs=(TensorInfo("x", "float32", (1 << 40, 1 << 40)),)), "impossible shape"),
         (corrupt(inputs=(TensorInfo("x", "int8", (64,)),) * 2), "input 'x' occurs twice"),
-        (corrupt(name="other"), "lacks the entry run:other"),
+        (corrupt(name="other"), "lacks the entry 'run:other'"),
         (corrupt(signature="other"), "image 'x86-64-v3' has plans for ['other']; the signatures are ['main']"),
         (dataclasses.replace(small_artifact(), signatures=()), "there is no signature"),
     ],

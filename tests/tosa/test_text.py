@@ -181,6 +181,8 @@ MALFORMED = [
     ('"tosa.const"() <{values = dense<"0xAB"> : tensor<2xf32>}> : () -> tensor<2xf32>', "1 bytes .*, expected 8"),
     ('"tosa.const"() <{values = dense<"0xZZ"> : tensor<1xi8>}> : () -> tensor<1xi8>', "p.mlir:1:"),
     ('"tosa.const"() <{values = dense<1.0> : tensor<99999x99999xf32>}> : () -> ()', "a literal of 9999800001 elements"),
+    ('module attributes {k = 1 : i4294967295} {}', "p.mlir:1:.*: integer type i4294967295 is too wide"),
+    ('"func.func"() <{function_type = () -> ()}> ({}) : () -> ()', "operation 1: func.func"),
     (f'module attributes {{k = "{"x" * 100}', "p.mlir:1:24: End of file reached before closing"),
     ('module {}\n{-#\n dialect_resources: { builtin: { k: "0x0', "resource 'k' ends before its closing quote"),
     ('module {}\n{-#\n dialect_resources: { builtin: { k: "0x0" } } #-}', "resource 'k' is not hexadecimal"),
