@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -42,9 +41,11 @@ def open_litert(model: Path, threads: int) -> Callable[[list[np.ndarray]], objec
 ENGINES = {"tosaic": open_tosaic, "litert": open_litert}
 
 
-def _peak_rss() -> int:
-    """Bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _resident(field: str) -> int:
+    """Bytes, now ("VmRSS") or at most so far ("VmHWM"); getrusage would count the process that started this one."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
 
 
 def _serve(connection: Connection, engine: str, model: Path, threads: int, inputs: list[np.ndarray]) -> None:
@@ -53,12 +54,13 @@ def _serve(connection: Connection, engine: str, model: Path, threads: int, input
         import tosaic.runtime  # noqa: F401  the interpreter and its imports are not what running a model adds
     else:
         import ai_edge_litert.interpreter  # noqa: F401
-    before = _peak_rss()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten: proc(5)
+    before = _resident("VmRSS")
     start = time.perf_counter()
     run = opener(model, threads)
     load_seconds = time.perf_counter() - start
     run(inputs)
-    connection.send((load_seconds, _peak_rss() - before))
+    connection.send((load_seconds, _resident("VmHWM") - before))
     while (count := connection.recv()) is not None:
         seconds = []
         for _ in range(count):
