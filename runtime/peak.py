@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from .cpu_features import host_features
 from .devices.memory import map_code
 
-_ITERATIONS = 20_000
-_REPEATS = 12
+_ITERATIONS = 200_000
+_REPEATS = 30
 
 _MAP_0F, _MAP_0F38 = 1, 2
 _PREFIX_66, _PREFIX_F3 = 1, 2
