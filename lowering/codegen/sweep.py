@@ -113,9 +113,8 @@ class Sweep:
         self, f: Function, left: LeftSide, right: Value, scratch: Value, thread: Value, threads: Value, finish: Finish
     ) -> None:
         """Emits thread `thread`'s share. `scratch` holds `sums_bytes`, then what `left` keeps there."""
-        units = i64(self.batches * self.blocks * self.panels)
-        first = f.udiv(f.mul(thread, units), threads)
-        last = f.udiv(f.mul(f.add(thread, i64(1)), units), threads)
+        first = self._first_unit(f, thread, threads)
+        last = self._first_unit(f, f.add(thread, i64(1)), threads)
         prepared = f.gep(scratch, self._prepared_offset)
         f.attach(self._tile(f))
         with f.loop(first, last, carried=[i64(-1)]) as unit:
@@ -139,6 +138,19 @@ class Sweep:
 
             self._block_times_panel(f, rows_address, right_address, scratch, nominal, start, tiles, finish_tile)
             unit.yield_(block_of_all)
+
+    def _first_unit(self, f: Function, thread: Value, threads: Value) -> Value:
+        """Where the share of `thread` begins: shares are even in tiles, of which the last block of rows has fewer."""
+        full_blocks = self.blocks - 1
+        full_work = full_blocks * self.tiles_per_block * self.panels
+        batch_work = self.tiles * self.panels
+        done = f.udiv(f.mul(thread, i64(self.batches * batch_work)), threads)
+        batch, rest = f.udiv(done, i64(batch_work)), f.urem(done, i64(batch_work))
+        in_full = f.udiv(rest, i64(self.tiles_per_block))
+        last_tiles = self.tiles - full_blocks * self.tiles_per_block
+        in_last = f.add(i64(full_blocks * self.panels), f.udiv(f.sub(rest, i64(full_work)), i64(last_tiles)))
+        unit = f.select(f.icmp("ult", rest, i64(full_work)), in_full, in_last)
+        return f.add(f.mul(batch, i64(self.blocks * self.panels)), unit)
 
     def _tile(self, f: Function) -> Function:
         """The function that computes one tile over one block of k."""
