@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -54,6 +55,13 @@ def test_peers_accept_the_model_that_ships(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ZOO)
 def test_peers_accept_the_zoo(name: str, zoo_model: Callable[[str], Path], tmp_path: Path) -> None:
     check_accepted(zoo_model(name), tmp_path)
+
+
+@pytest.mark.slow
+def test_peers_accept_real_models(shared_models: Path, tmp_path: Path) -> None:
+    manifest = json.loads((shared_models / "manifest.json").read_text())
+    for file in [entry["file"] for entry in manifest if entry["first"]]:
+        check_accepted(shared_models / file, tmp_path)
 
 
 def check_converter_text(model: Path, folder: Path) -> None:
