@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects import func
+from xdsl.dialects import func, scf
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import (
     AffineMapAttr,
@@ -45,6 +45,16 @@ Reassociation = Sequence[Sequence[int]]
 def functions(module: ModuleOp) -> list[func.FuncOp]:
     """The functions of a module that have a body, in order."""
     return [op for op in module.body.block.ops if isinstance(op, func.FuncOp) and not op.is_declaration]
+
+
+def host_blocks(function: func.FuncOp) -> list[Block]:
+    """The block of `function` and those of its control flow, outer ones first: what no device runs as a whole."""
+    blocks = [function.body.block]
+    for block in blocks:  # grows while it is walked
+        for op in block.ops:
+            if isinstance(op, scf.ForOp | scf.IfOp | scf.WhileOp):
+                blocks += [block for region in op.regions for block in region.blocks]
+    return blocks
 
 
 def regions(function: func.FuncOp) -> list[RegionOp]:

@@ -100,7 +100,7 @@ def _split_roles(region: RegionOp) -> None:
         uses = list(argument.uses)
         for use in uses[1:]:
             copy = block.insert_arg(argument.type, len(block.args))
-            region.operands = [*region.operands, region.inputs[argument.index]]
+            region.set_inputs([*region.inputs, region.inputs[argument.index]])
             use.operation.operands[use.index] = copy
 
 

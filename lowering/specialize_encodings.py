@@ -70,7 +70,7 @@ def _merge_equal_operands(region: RegionOp) -> None:
         if first is not argument:
             argument.replace_all_uses_with(first)
             block.erase_arg(argument)
-    region.operands = list(kept)
+    region.set_inputs(list(kept))
 
 
 def _device_of(op: Operation) -> str:

@@ -50,7 +50,7 @@ def subtract_offset(
         region.operands[bias.index] = sums.outputs[0]
         return
     correction = block.insert_arg(sums.outputs[0].type, len(block.args))
-    region.operands = [*region.operands, sums.outputs[0]]
+    region.set_inputs([*region.inputs, sums.outputs[0]])
     _add(region, generic, root.result, correction)
 
 

@@ -17,6 +17,6 @@
 
 // CHECK:      attributes {dispatch.arena_bytes = 4096 : i64}
 // CHECK:      {dispatch.offset = 0 : i64}
-// CHECK:      [[A:%\d+]] = "dispatch.region"(%x, {{.*}}buffers = [#dispatch.buffer<"input", #builtin.int<0>, #builtin.int<0>>, #dispatch.buffer<"constants"{{.*}}#dispatch.buffer<"arena", #builtin.int<0>, #builtin.int<0>>]}>
+// CHECK:      [[A:%\d+]] = "dispatch.region"(%x, {{.*}}buffers = [#dispatch.buffer<"input", 0, 0>, #dispatch.buffer<"constants"{{.*}}#dispatch.buffer<"arena", 0, 0>]}>
 // CHECK:      tensor.collapse_shape [[A]]
-// CHECK:      "dispatch.region"({{.*}}buffers = [#dispatch.buffer<"arena", {{.*}}#dispatch.buffer<"output", #builtin.int<0>, #builtin.int<0>>]}>
+// CHECK:      "dispatch.region"({{.*}}buffers = [#dispatch.buffer<"arena", {{.*}}#dispatch.buffer<"output", 0, 0>]}>
