@@ -59,7 +59,8 @@ class Scale:
 
         SINGLE_ROUND takes halves up. A mantissa rounded up moves negative halves just past the half, and no positive
         one below it; but where a product lies within 2^-31 of a half that may be one bit too much. So per channel the
-        mantissa just above or just below the factor is taken, whichever rounds right all along the int8 range.
+        mantissa just above or just below the factor is taken, whichever rounds right all along the int8 range, if
+        either does: factors below 2^-10 have so many products that for one in four neither is right for all.
         """
         exact = np.atleast_1d(np.asarray(real, np.float64))
         fraction, exponent = np.frexp(exact)
@@ -128,8 +129,12 @@ def _normalised(mantissa: Array, exponent: Array) -> tuple[Array, Array]:
 
 
 def round_half_away(values: Array) -> Array:
-    """C's round(): the nearest whole number of each double, halves away from zero."""
-    return np.copysign(np.floor(np.abs(values) + 0.5), values)
+    """C's round(): the nearest whole number of each double, halves away from zero.
+
+    Adding the largest double below one half, not one half, keeps that very number from becoming 1; sums of true halves
+    round up to the whole number.
+    """
+    return np.copysign(np.floor(np.abs(values) + np.nextafter(0.5, 0)), values)
 
 
 def _shift(shift: Array, real: ArrayLike) -> Array:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tosaic.importers.quantization import Scale, quantize_multiplier
 from tosaic.importers.tflite.fixed_point import exp_on_negative_values, inverse_square_root
@@ -41,9 +42,23 @@ def test_wide_scale_is_tflites(real: float, values: list[int]) -> None:
 
 
 @given(st.lists(st.floats(2.0**-20, 4.0), min_size=1, max_size=8))
-def test_nearest_is_rounded_once_everywhere(reals: list[float]) -> None:
-    scale = Scale.nearest(reals)
-    assert scale.rounds_int8_like(np.array(reals)).all()
+def test_nearest_is_rounded_once_if_a_mantissa_allows_it(reals: list[float]) -> None:
+    right = Scale.nearest(reals).rounds_int8_like(np.array(reals))
+    for real in np.array(reals)[~right]:
+        fraction, exponent = math.frexp(real)
+        below = math.floor(fraction * 2**31)
+        assert below + 1 < 2**31
+        for mantissa in (below, below + 1):
+            neighbour = Scale(np.array([mantissa], np.int32), np.array([31 - exponent], np.int8), "SINGLE_ROUND")
+            assert not neighbour.rounds_int8_like(np.array([real])).any()
+
+
+@given(st.floats(2.0**-8, 4.0), st.lists(st.integers(-70000, 70000), min_size=1, max_size=50))
+def test_nearest_is_cs_round(real: float, values: list[int]) -> None:
+    assume(Scale.nearest(real).rounds_int8_like(np.array([real])).all())
+    in_range = [value for value in values if abs(value * real) <= 254]
+    expected = [math.copysign(math.floor(abs(Fraction(value * real)) + Fraction(1, 2)), value) for value in in_range]
+    assert Scale.nearest(real).apply(in_range).tolist() == expected
 
 
 @given(st.integers(-10, 1), st.integers(1, 7), st.lists(st.integers(-2000, 2000), min_size=1))
