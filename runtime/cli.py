@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .errors import ArgumentError
-from .progress import Phases, status, track
+from .progress import Phases
 
 if TYPE_CHECKING:
-    from .api import Array, Function, Program
     from .artifact import Artifact
     from .compilation import Options, Source
-    from .samples import Samples
 
 _DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 """As in lowering/pipeline.py, which is not imported only for this."""
@@ -56,8 +54,9 @@ def deploy(
     input: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]PATH",
-            help="Run on x.npy, data.npz, a picture, or a folder of them (one sample per file). Repeatable.",
+            metavar="[NAME=]PATH | 2x3xf32=VALUE",
+            help="Run on x.npy, data.npz, a picture, or a folder of them (one sample per file); or on tensors written "
+            "out: 4xi32=[1,2,3,4], 8x8xf32=0.5, 2x3xf32=@x.npy, one for each input. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -70,8 +69,15 @@ def deploy(
     image_range: Annotated[
         str, typer.Option(metavar="LOW,HIGH", help="What pixels 0..255 become for floating-point inputs.")
     ] = "0,1",
-    signature: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which of several signatures to run.", show_default=False)
+    function: Annotated[
+        str | None,
+        typer.Option(
+            "--function",
+            "--signature",
+            metavar="NAME",
+            help="Which of several functions (signatures) to run.",
+            show_default=False,
+        ),
     ] = None,
     shape: Annotated[
         list[str] | None,
@@ -130,7 +136,9 @@ def deploy(
     if module is not None:
         artifact.save(module)
     if input or profile or module is None:
-        _execute(artifact, signature, input or (), output, pixels, profile)
+        from .execution import execute
+
+        execute(artifact, function, input or (), output, pixels, profile)
 
 
 def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool) -> Artifact:
@@ -144,79 +152,6 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
         return artifact
     with Phases(source.name, show_times or dumps) as phases:
         return compile_source(source, options, cache, dump_ir, phases.report)
-
-
-def _execute(
-    artifact: Artifact,
-    signature: str | None,
-    specs: Sequence[str],
-    output: Path | None,
-    pixels: tuple[float, float],
-    trace: Path | None,
-) -> None:
-    """Run on the samples, or tell plan and latency; then profile if asked to."""
-    from .api import load
-
-    with load(artifact) as program:
-        function = program.function(signature)
-        if specs:
-            from .samples import read_samples
-
-            samples = read_samples(specs, function.inputs, pixels)
-            _run(function, samples, output)
-            inputs = next(iter(samples))
-        else:
-            from .measure import example_inputs
-
-            inputs = example_inputs(function.inputs)
-            if trace is None:
-                _print_plan(program)
-                _print_benchmark(program, function, inputs)
-        if trace is not None:
-            _print_profile(function, inputs, trace)
-
-
-def _run(function: Function, samples: Samples, output: Path | None) -> None:
-    """One inference per sample; results are written to `output` or summed up."""
-    from .results import Results, summarise
-
-    results = Results(len(samples), samples.is_batch)
-    items = samples if output is None else track(samples, "running")
-    for index, (label, inputs) in enumerate(zip(samples.labels, items, strict=True)):
-        outputs = function.run(inputs)
-        results.add(index, outputs)
-        if output is None:
-            for name, array in outputs.items():
-                print(*filter(None, [label, name]), summarise(array), sep="  ")
-    if output is not None:
-        results.save(output)
-
-
-def _print_plan(program: Program) -> None:
-    from .report import describe_plan
-
-    print(describe_plan(program), end="\n\n")
-
-
-def _print_benchmark(program: Program, function: Function, inputs: Sequence[Array]) -> None:
-    from .measure import benchmark
-    from .report import describe_timing
-
-    with status("measuring"):
-        timing = benchmark(function.executor, inputs)
-    print(describe_timing(function, timing, program.executable.threads))
-
-
-def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Array], trace: Path) -> None:
-    from .measure import profile
-    from .peak import measure_peaks
-    from .report import describe_profile, save_trace
-
-    ordered = function.executor.order_inputs(inputs) if isinstance(inputs, Mapping) else inputs
-    with status("profiling"):
-        measured = profile(function.executor, ordered)
-    save_trace(measured, trace)
-    print(describe_profile(measured, measure_peaks()))
 
 
 def _print_phase(source: Source, options: Options, phase: str, dump_ir: Path | None) -> None:

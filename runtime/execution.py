@@ -1,0 +1,110 @@
+"""What `deploy` does with a compiled program: run it on samples or written-out tensors, measure it, profile it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .api import load
+from .errors import ArgumentError
+from .notation import format_tensor, is_inline, parse_tensor
+from .progress import status, track
+from .results import Results, summarise
+
+if TYPE_CHECKING:
+    from .api import Array, Function, Program
+    from .artifact import Artifact
+    from .samples import Samples
+
+
+def execute(
+    artifact: Artifact,
+    name: str | None,
+    specs: Sequence[str],
+    output: Path | None,
+    pixels: tuple[float, float],
+    trace: Path | None,
+) -> None:
+    """Run function `name` on what the `--input` options say, or tell plan and latency; then profile if asked to.
+
+    Raises ArgumentError, MalformedFileError, DeviceError, OSError.
+    """
+    with load(artifact) as program:
+        function = program.function(name)
+        if any(map(is_inline, specs)):
+            inputs = _parse_inline(specs)
+            _run_inline(function, inputs, output)
+        elif specs:
+            from .samples import read_samples
+
+            samples = read_samples(specs, function.inputs, pixels)
+            _run(function, samples, output)
+            inputs = next(iter(samples))
+        else:
+            from .measure import example_inputs
+
+            inputs = example_inputs(function.inputs)
+            if trace is None:
+                _print_plan(program)
+                _print_benchmark(program, function, inputs)
+        if trace is not None:
+            _print_profile(function, inputs, trace)
+
+
+def _run(function: Function, samples: Samples, output: Path | None) -> None:
+    """One inference per sample; results are written to `output` or summed up."""
+    results = Results(len(samples), samples.is_batch)
+    items = samples if output is None else track(samples, "running")
+    for index, (label, inputs) in enumerate(zip(samples.labels, items, strict=True)):
+        outputs = function.run(inputs)
+        results.add(index, outputs)
+        if output is None:
+            for name, array in outputs.items():
+                print(*filter(None, [label, name]), summarise(array), sep="  ")
+    if output is not None:
+        results.save(output)
+
+
+def _parse_inline(specs: Sequence[str]) -> list[Array]:
+    if paths := [spec for spec in specs if not is_inline(spec)]:
+        raise ArgumentError(f"write all inputs as tensors, or none: {paths[0]!r} has no type; try 4x8xf32=@{paths[0]}")
+    return [parse_tensor(spec) for spec in specs]
+
+
+def _run_inline(function: Function, inputs: Sequence[Array], output: Path | None) -> None:
+    """One inference; its results are printed as the inputs are written, or saved."""
+    outputs = function.run(inputs)
+    if output is None:
+        print(*map(format_tensor, outputs), sep="\n")
+        return
+    results = Results(1, is_batch=False)
+    results.add(0, function.executor.name_outputs(outputs))
+    results.save(output)
+
+
+def _print_plan(program: Program) -> None:
+    from .report import describe_plan
+
+    print(describe_plan(program), end="\n\n")
+
+
+def _print_benchmark(program: Program, function: Function, inputs: Sequence[Array]) -> None:
+    from .measure import benchmark
+    from .report import describe_timing
+
+    with status("measuring"):
+        timing = benchmark(function.executor, inputs)
+    print(describe_timing(function, timing, program.executable.threads))
+
+
+def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Array], trace: Path) -> None:
+    from .measure import profile
+    from .peak import measure_peaks
+    from .report import describe_profile, save_trace
+
+    ordered = function.executor.order_inputs(inputs) if isinstance(inputs, Mapping) else inputs
+    with status("profiling"):
+        measured = profile(function.executor, ordered)
+    save_trace(measured, trace)
+    print(describe_profile(measured, measure_peaks()))
