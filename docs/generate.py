@@ -1,13 +1,16 @@
 """Writes the parts of the documentation that follow from the code: `python -m docs.generate`; a test holds them to it.
 
 `operators.md` comes whole from the registries. In hand-written pages, what stands between
-`<!-- generated: NAME WORD -->` and `<!-- end -->` is replaced by what the function NAME of this file returns for WORD.
+`<!-- generated: NAME WORDS -->` and `<!-- end -->` is replaced by what the function NAME of this file returns for WORDS.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent
 PAGES = ["architecture.md"]
 EXAMPLE = FOLDER / "example.mlir"
 EXAMPLE_TARGET = "x86-64-v4"
-_GENERATED = re.compile(r"(<!-- generated: (\w+) ?([\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+_GENERATED = re.compile(r"(<!-- generated: (\w+)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def operators() -> str:
@@ -74,6 +77,22 @@ def ir(phase: str) -> str:
     return _listing(readable(module))
 
 
+def program(path: str) -> str:
+    """A program of this folder, as its author wrote it."""
+    return _listing((FOLDER / path).read_text(encoding="utf-8"))
+
+
+def deploy(*arguments: str) -> str:
+    """The command `deploy` with these arguments, as typed in the repository's folder, and what it prints."""
+    command = [sys.executable, "-m", "tosaic.runtime", *arguments]
+    finished = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed: {finished.stderr}")
+    language = "mlir" if "--print-ir-after" in arguments else "text"
+    output = f"```{language}\n{finished.stdout.strip()}\n```\n"
+    return f"```console\n$ deploy {shlex.join(arguments)}\n```\n\n{output}"
+
+
 def _listing(text: str) -> str:
     return f"```mlir\n{text.strip()}\n```\n"
 
@@ -84,7 +103,7 @@ def pages() -> dict[Path, str]:
     for name in PAGES:
         path = FOLDER / name
         result[path] = _GENERATED.sub(
-            lambda match: match[1] + globals()[match[2]](*match[3].split()) + match[4], path.read_text(encoding="utf-8")
+            lambda match: match[1] + globals()[match[2]](*shlex.split(match[3])) + match[4], path.read_text(encoding="utf-8")
         )
     return result
 
