@@ -75,6 +75,9 @@ PHASES = (
 Report = Callable[[str, float], None]
 """Called with the name of each phase and the seconds it took, verification included."""
 
+Observe = Callable[[str, ModuleOp], None]
+"""Called with the name of each phase and the module as the phase left it."""
+
 
 class PhaseError(TosaicError):
     """A phase went wrong in a way that is no fault of the program: a bug, in one line with what helps to find it."""
@@ -98,6 +101,7 @@ def run(
     stop_after: str | None = None,
     dump_dir: str | Path | None = None,
     report: Report | None = None,
+    observe: Observe | None = None,
     phases: Sequence[Phase] = PHASES,
 ) -> None:
     """Run the phases on `module`, in place, up to and including `stop_after`.
@@ -126,6 +130,8 @@ def run(
                 dump(module, Path(folder), f"{number:02}-{phase.name}.mlir")
         if report is not None:
             report(phase.name, time.perf_counter() - begin)
+        if observe is not None:
+            observe(phase.name, module)
         if phase.name == stop_after:
             return
 

@@ -89,8 +89,11 @@ def deploy(
             metavar="TRACE.json", help="Time every dispatch; write a Chrome/Perfetto trace.", show_default=False
         ),
     ] = None,
-    stop_after: Annotated[
-        str | None, typer.Option(metavar="PHASE", help="Print the IR after this phase.", show_default=False)
+    print_ir_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHASE|all", help="Print the IR after this phase, or after each, and stop.", show_default=False
+        ),
     ] = None,
     dump_ir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the IR after every phase.", show_default=False)
@@ -104,12 +107,12 @@ def deploy(
     """
     if output is not None and not input:
         raise ArgumentError("--output needs --input: say what to run on")
-    if stop_after is not None and (module or input or profile):
-        raise ArgumentError("--stop-after prints IR: there will be no program to write or run")
+    if print_ir_after is not None and (module or input or profile):
+        raise ArgumentError("--print-ir-after prints IR: there will be no program to write or run")
     pixels = _parse_range(image_range)
 
     from .artifact import Artifact
-    from .compilation import Options, open_source
+    from .compilation import Options, open_source, print_ir
     from .device import DeviceSpec, parse_devices
 
     spec, *others = parse_devices(devices or "cpu")
@@ -118,14 +121,15 @@ def deploy(
     source = open_source(file)
     if isinstance(source, Artifact):
         compiling = {"--target": target != "host", "--precision": precision, "--shape": shape}
-        compiling |= {"--stop-after": stop_after, "--dump-ir": dump_ir}
+        compiling |= {"--print-ir-after": print_ir_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
         artifact = source
     else:
         options = Options(spec.kind, target, precision, _parse_shapes(shape or ()))
-        if stop_after is not None:
-            _print_phase(source, options, stop_after, dump_ir)
+        if print_ir_after is not None:
+            with Phases(source.name, show_times=True) as phases:
+                print_ir(source, options, print_ir_after, dump_ir, phases.report)
             return
         tells_plan = not (module or input or profile)
         artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
@@ -152,14 +156,6 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
         return artifact
     with Phases(source.name, show_times or dumps) as phases:
         return compile_source(source, options, cache, dump_ir, phases.report)
-
-
-def _print_phase(source: Source, options: Options, phase: str, dump_ir: Path | None) -> None:
-    from .compilation import ir_after
-
-    with Phases(source.name, show_times=True) as phases:
-        text = ir_after(source, options, phase, dump_ir, phases.report)
-    print(text)
 
 
 def _parse_range(text: str) -> tuple[float, float]:

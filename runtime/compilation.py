@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 
+EVERY_PHASE = "all"
+"""What asks for the IR after each phase."""
+
 Report = Callable[[str, float], None]
 """Called with the name of each phase and the seconds it took."""
 
@@ -133,17 +136,31 @@ def compile_source(
     return artifact
 
 
-def ir_after(source: Source, options: Options, phase: str, dump_folder: Path | None, report: Report) -> str:
-    """The IR after `phase`, for people: the elements of big constants are left out. Raises what the phases raise."""
+def print_ir(
+    source: Source,
+    options: Options,
+    phase: str,
+    dump_folder: Path | None,
+    report: Report,
+    show: Callable[[str], None] = print,
+) -> None:
+    """Show the IR after `phase`, or after each if it is "all", under a heading; later phases do not run.
+
+    It is for people: the elements of big constants are left out. Raises what the phases raise.
+    """
     module = _import(source, options, report)
     from ..lowering import pipeline
     from ..lowering.dump import readable
     from ..lowering.target import resolve_target
 
+    def observe(name: str, module: ModuleOp) -> None:
+        if phase in (EVERY_PHASE, name):
+            show(f"// -----// IR after {name} //----- //\n{readable(module)}")
+
     spec = DeviceSpec(options.device)
     chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)}, precision=options.precision)
-    pipeline.run(module, chosen, stop_after=phase, dump_dir=dump_folder, report=report)
-    return readable(module)
+    last = None if phase == EVERY_PHASE else phase
+    pipeline.run(module, chosen, stop_after=last, dump_dir=dump_folder, report=report, observe=observe)
 
 
 def _import(source: Source, options: Options, report: Report) -> ModuleOp:

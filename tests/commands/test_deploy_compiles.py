@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -122,11 +123,14 @@ def test_a_batch_is_stacked(deploy: Deploy, tmp_path: Path) -> None:
 
 
 def test_the_ir_after_a_phase(deploy: Deploy) -> None:
-    linalg = deploy(MODEL, "--stop-after", "tosa-to-linalg")
+    linalg = deploy(MODEL, "--print-ir-after", "tosa-to-linalg")
     assert linalg.code == 0 and "linalg.generic" in linalg.out and "dispatch.region" not in linalg.out
-    dispatches = deploy(MODEL, "--stop-after", "form-dispatches")
+    dispatches = deploy(MODEL, "--print-ir-after", "form-dispatches")
     assert dispatches.code == 0 and "dispatch.region" in dispatches.out
-    wrong = deploy(MODEL, "--stop-after", "nonsense")
+    every = deploy(MODEL, "--print-ir-after", "all")
+    headings = re.findall(r"^// -----// IR after (\S+) //----- //$", every.out, re.MULTILINE)
+    assert headings[0] == "tosa-to-linalg" and headings[-1] == "plan-memory"
+    wrong = deploy(MODEL, "--print-ir-after", "nonsense")
     assert wrong.code == 2 and wrong.err.startswith(
         "deploy: unknown phase 'nonsense'; the phases are: tosa-to-linalg, "
     )
@@ -156,9 +160,9 @@ def test_the_ir_after_every_phase(deploy: Deploy, tmp_path: Path) -> None:
         (["--shape", "image"], 2, "deploy: --shape 'image' is not of the form"),
         (["--shape", "picture=1x32x32x1"], 2, "deploy: "),
         (
-            ["--stop-after", "const-eval", "-o", "x.module"],
+            ["--print-ir-after", "const-eval", "-o", "x.module"],
             2,
-            "deploy: --stop-after prints IR: there will be no",
+            "deploy: --print-ir-after prints IR: there will be no",
         ),
         (["--precision", "int3"], 2, "deploy: unknown precision 'int3'; known ones: bf16"),
     ],
