@@ -1,1 +1,1 @@
-"""Fuzzers of everything a user can hand over, besides .tflite files (`tests/importers/fuzz.py`)."""
+"""Fuzzers of everything a user can hand over: `models` mutates .tflite files, `formats` all the rest."""

@@ -37,8 +37,8 @@ from tosaic.runtime.errors import TosaicError, UnsupportedError
 from tosaic.runtime.samples import read_samples
 from xdsl.dialects.builtin import ModuleOp
 
-from ..importers.fuzz import INTERESTING, flip_bits, seed_models, splice, truncate
 from . import child
+from .models import INTERESTING, flip_bits, seed_models, splice, truncate
 
 TIME_LIMIT_S = 20
 MEMORY_LIMIT_BYTES = 8 << 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .fuzz import mutants, outcome, seed_models
+from .models import mutants, outcome, seed_models
 
 
 @pytest.mark.parametrize("seed", range(4))

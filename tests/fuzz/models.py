@@ -1,6 +1,6 @@
 """Feeds damaged models to the importer: each must import or be refused with a TosaicError, in bounded time and memory.
 
-    python -m tests.importers.fuzz --count 20000 --seed 1 [--save FOLDER] [MODEL.tflite ...]
+    python -m tests.fuzz.models --count 20000 --seed 1 [--save FOLDER] [MODEL.tflite ...]
 
 Without models, small ones that use every kind of field are built. A failure prints the seed that reproduces it. Some of
 those that import, `--compile` of them all, are compiled and run as well, each in a process of its own.
@@ -27,8 +27,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tosaic.importers.tflite.schema import TABLES, Field, Kind, union_member
 from tosaic.runtime.errors import TosaicError
 
-from ..fuzz import child
-from .tflite_builder import ModelBuilder
+from ..importers.tflite_builder import ModelBuilder
+from . import child
 
 TIME_LIMIT_S = 10
 MEMORY_LIMIT_BYTES = 8 << 30
