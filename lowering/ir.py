@@ -138,12 +138,15 @@ def reassociation_attr(reassociation: Reassociation) -> ArrayAttr[ArrayAttr[Inte
     return ArrayAttr(ArrayAttr(IntegerAttr(dim, i64) for dim in group) for group in reassociation)
 
 
-def identity_generic(value: SSAValue) -> tuple[EmptyOp, GenericOp]:
-    """An element-wise generic that yields `value` unchanged, and the empty tensor it writes."""
+def identity_generic(value: SSAValue, sizes: Sequence[SSAValue] = ()) -> tuple[EmptyOp, GenericOp]:
+    """An element-wise generic that yields `value` unchanged, and the empty tensor it writes.
+
+    `sizes` has an index for each unknown size of the type of `value`.
+    """
     type = tensor_type(value)
     body = Block(arg_types=[type.get_element_type()] * 2)
     body.add_op(YieldOp(body.args[0]))
-    empty = EmptyOp([], type)
+    empty = EmptyOp(sizes, type)
     identity = AffineMapAttr(AffineMap.identity(type.get_num_dims()))
     parallel = [IteratorTypeAttr.parallel()] * type.get_num_dims()
     return empty, GenericOp([value], [empty.tensor], Region(body), [identity] * 2, parallel, [empty.tensor.type])

@@ -22,9 +22,13 @@ def _constant(operation: ConstOp, _: Sequence[Array], __: Values) -> Sequence[Ar
     return (operation.array,)
 
 
-@meaning_of(dispatch.RegionOp)
-def _region(operation: dispatch.RegionOp, operands: Sequence[Array], _: Values) -> Sequence[Array]:
-    return evaluate_block(operation.body.block, operands, {})
+@meaning_of(dispatch.RegionOp, dispatch.SegmentOp)
+def _outlined(
+    operation: dispatch.RegionOp | dispatch.SegmentOp, operands: Sequence[Array], _: Values
+) -> Sequence[Array]:
+    """What the arguments do not stand for are sizes of the results, known from these."""
+    block = operation.body.block
+    return evaluate_block(block, operands[: len(block.args)], {})
 
 
 @meaning_of(encoding.SetOp, encoding.UnsetOp, tensor.CastOp)
