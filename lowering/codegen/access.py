@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from xdsl.ir.affine import (
 
 from .arithmetic import i64
 from .emit import Function
+from .extent import Extent, emit_extent, product
 from .types import BF16, F16, I1, I8, I16, Value, byte_size, memory_type, register_type, vector_type
 
 
@@ -26,18 +26,18 @@ class Tensor:
     """A dense row-major buffer, or (with `fill`) a tensor whose every element is that scalar."""
 
     pointer: Value
-    shape: tuple[int, ...]
+    shape: tuple[Extent, ...]
     element: Attribute
     fill: Value | None = None
 
     @property
-    def strides(self) -> tuple[int, ...]:
+    def strides(self) -> tuple[Extent, ...]:
         """Elements between neighbours along each dimension."""
-        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
+        return tuple(product(self.shape[axis + 1 :]) for axis in range(len(self.shape)))
 
     @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * byte_size(self.element)
+    def nbytes(self) -> Extent:
+        return product(self.shape) * byte_size(self.element)
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ class Access:
     """
 
     tensor: Tensor
-    strides: tuple[int, ...]
-    offset: int
-    quasi: tuple[tuple[AffineExpr, int], ...] = ()
+    strides: tuple[Extent, ...]
+    offset: Extent
+    quasi: tuple[tuple[AffineExpr, Extent], ...] = ()
 
     @staticmethod
     def of(tensor: Tensor, map: AffineMap) -> Access:
-        strides, offset, quasi = [0] * map.num_dims, 0, []
+        strides: list[Extent] = [0] * map.num_dims
+        offset: Extent = 0
+        quasi: list[tuple[AffineExpr, Extent]] = []
         for expression, stride in zip(map.results, tensor.strides, strict=True):
             linear = _linear(expression, map.num_dims)
             if linear is None:
@@ -63,7 +65,7 @@ class Access:
                 continue
             coefficients, constant = linear
             strides = [total + stride * c for total, c in zip(strides, coefficients, strict=True)]
-            offset += stride * constant
+            offset = offset + stride * constant
         return Access(tensor, tuple(strides), offset, tuple(quasi))
 
     def varies_irregularly(self, dim: int) -> bool:
@@ -72,12 +74,12 @@ class Access:
 
     def element(self, f: Function, indices: Sequence[Value]) -> Value:
         """The linear element index (i64)."""
-        position = i64(self.offset)
+        position = emit_extent(f, self.offset)
         for index, stride in zip(indices, self.strides, strict=True):
-            if stride:
-                position = f.add(position, f.mul(index, i64(stride)))
+            if stride != 0:
+                position = f.add(position, f.mul(index, emit_extent(f, stride)))
         for expression, stride in self.quasi:
-            position = f.add(position, f.mul(evaluate(f, expression, indices), i64(stride)))
+            position = f.add(position, f.mul(evaluate(f, expression, indices), emit_extent(f, stride)))
         return position
 
     def pointer(self, f: Function, indices: Sequence[Value]) -> Value:

@@ -33,6 +33,7 @@ class Scope:
 
     `indices` are the loops' indices, of the first lane where they differ; the lanes run along loop `lane_dim`.
     `tensors` are those that `tensor.extract` may read; under `mask`, lanes outside of it must not touch memory.
+    `scalars` are values computed around the body.
     """
 
     f: Function
@@ -42,6 +43,7 @@ class Scope:
     lane_dim: int | None = None
     tensors: Mapping[SSAValue, Tensor] = field(default_factory=dict)
     mask: Value | None = None
+    scalars: Mapping[SSAValue, Value] = field(default_factory=dict)
 
 
 def emit_body(scope: Scope, block: Block, arguments: Sequence[Value]) -> list[Value]:
@@ -57,6 +59,13 @@ def emit_body(scope: Scope, block: Block, arguments: Sequence[Value]) -> list[Va
         if operation is not terminator:
             body.run(operation)
     return [body.get(operand) for operand in terminator.operands]
+
+
+def emit_scalar(scope: Scope, operation: Operation) -> Value:
+    """The result of a scalar operation whose operands are constants or among `scope.scalars`."""
+    body = _Body(scope, {})
+    body.run(operation)
+    return body.get(operation.results[0])
 
 
 class _Body:
@@ -81,6 +90,8 @@ class _Body:
             known = self.values[value] = lookup.index_vector(self.f, self.ramps[value], self.scope.lanes)
         if known is None and isinstance(value.owner, arith.ConstantOp):  # defined around the body
             known = self.values[value] = constant(self.f, value.owner)
+        if known is None:
+            known = self.scope.scalars.get(value)
         if known is None:
             raise UnsupportedError(
                 "no code can be generated", [f"{value} is neither computed in the body nor constant"]

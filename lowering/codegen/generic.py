@@ -31,7 +31,7 @@ def emit_generic(context: KernelContext, generic: GenericOp) -> int:
     written = maps[len(inputs) :]
     accesses = [Access.of(out, map) for outs, map in zip(outputs, written, strict=True) for out in outs]
     block = generic.body.block
-    sizes = loop_sizes(generic)
+    sizes = loop_sizes(context, generic)
     order = sorted(range(len(sizes)), key=lambda loop: -accesses[0].strides[loop])
     nest = simplify(sizes, [*inputs, *accesses], keep=indexed_loops(block), order=order)
     tensors = context.extracted_tensors(generic)

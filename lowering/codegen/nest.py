@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr
 
-from ..ir import shape_of
 from .access import Access
 from .arithmetic import i64
+from .extent import Extent, product
+from .kernel import KernelContext
 from .types import Value
 
 
@@ -23,7 +23,7 @@ class Nest:
     a single iteration or was merged with a neighbour, which is only done to loops nobody asks the index of.
     """
 
-    sizes: tuple[int, ...]
+    sizes: tuple[Extent, ...]
     accesses: tuple[Access, ...]
     origin: tuple[int | None, ...]
 
@@ -36,7 +36,7 @@ class Nest:
 
 
 def simplify(
-    sizes: Sequence[int],
+    sizes: Sequence[Extent],
     accesses: Sequence[Access],
     *,
     keep: Set[int] = frozenset(),
@@ -55,7 +55,7 @@ def simplify(
             groups[-1].append(loop)
         else:
             groups.append([loop])
-    new_sizes = tuple(math.prod(sizes[loop] for loop in group) for group in groups)
+    new_sizes = tuple(product(sizes[loop] for loop in group) for group in groups)
     origin: list[int | None] = [None] * len(sizes)
     for position, group in enumerate(groups):
         if len(group) == 1:
@@ -64,7 +64,7 @@ def simplify(
     return Nest(new_sizes, tuple(_regrouped(access, groups, renamed) for access in accesses), tuple(origin))
 
 
-def _merges(outer: int, inner: int, sizes: Sequence[int], accesses: Sequence[Access], keep: Set[int]) -> bool:
+def _merges(outer: int, inner: int, sizes: Sequence[Extent], accesses: Sequence[Access], keep: Set[int]) -> bool:
     if outer in keep or inner in keep:
         return False
     return all(access.strides[outer] == sizes[inner] * access.strides[inner] for access in accesses)
@@ -76,12 +76,12 @@ def _regrouped(access: Access, groups: list[list[int]], renamed: Sequence[Affine
     return replace(access, strides=strides, quasi=quasi)
 
 
-def loop_sizes(generic: GenericOp) -> tuple[int, ...]:
+def loop_sizes(context: KernelContext, generic: GenericOp) -> tuple[Extent, ...]:
     """The extents of a generic's loops, each known from an operand that a loop walks directly."""
-    sizes: dict[int, int] = {}
+    sizes: dict[int, Extent] = {}
     operands = [*generic.inputs, *generic.outputs]
     for value, attribute in zip(operands, generic.indexing_maps.data, strict=True):
-        for expression, size in zip(attribute.data.results, shape_of(value), strict=True):
+        for expression, size in zip(attribute.data.results, context.shape(value), strict=True):
             if isinstance(expression, AffineDimExpr):
                 sizes[expression.position] = size
     return tuple(sizes[loop] for loop in range(len(generic.iterator_types)))

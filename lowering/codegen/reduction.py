@@ -61,7 +61,7 @@ class _Reduction:
         parallel = {i for i, kind in enumerate(generic.iterator_types) if kind.data == IteratorType.PARALLEL}
         # Loops outside first, in the order of memory, so that reduction loops can merge.
         walked = operands[self.count], max(operands[: self.count], key=lambda access: sum(map(bool, access.strides)))
-        sizes = loop_sizes(generic)
+        sizes = loop_sizes(context, generic)
         order = sorted(range(len(sizes)), key=lambda d: (d not in parallel, -walked[d not in parallel].strides[d]))
         self.nest = simplify(sizes, operands, keep=parallel | indexed_loops(self.block), order=order)
         self.outer = sum(1 for loop in parallel if self.nest.origin[loop] is not None)
