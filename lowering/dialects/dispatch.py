@@ -10,16 +10,18 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntAttr,
     IntegerAttr,
+    IntegerType,
     StringAttr,
     TensorType,
 )
-from xdsl.ir import Attribute, Block, Dialect, ParametrizedAttribute, Region, SSAValue
+from xdsl.ir import Attribute, Block, Dialect, Operation, ParametrizedAttribute, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
     lazy_traits_def,
+    operand_def,
     opt_operand_def,
     opt_prop_def,
     prop_def,
@@ -205,6 +207,30 @@ class SegmentOp(IRDLOperation):
             raise VerifyException("dispatch.segment: the arena's size is known or it is an operand, not both")
 
 
+@irdl_op_definition
+class CheckOp(IRDLOperation):
+    """The host goes on only if `condition` holds; else the call fails with `message`, {} in it being `values` in order.
+
+    form-dispatches puts one where operations take sizes for equal, or indices for valid, that only a call knows: what
+    devices run relies on it.
+    """
+
+    name = "dispatch.check"
+
+    condition = operand_def(IntegerType(1))
+    values = var_operand_def(IndexType)
+    message = prop_def(StringAttr)
+
+    assembly_format = "$condition `,` $message (`,` $values^)? attr-dict"
+
+    def __init__(self, condition: SSAValue | Operation, values: Sequence[SSAValue], message: str) -> None:
+        super().__init__(operands=[condition, values], properties={"message": StringAttr(message)})
+
+    def verify_(self) -> None:
+        if self.message.data.count("{}") != len(self.values):
+            raise VerifyException("dispatch.check: the message must have a {} for each value")
+
+
 def _verify_body(op: RegionOp | SegmentOp, inputs: Sequence[SSAValue], yielded: YieldOp) -> None:
     arguments = op.body.block.args
     if [argument.type for argument in arguments] != [value.type for value in inputs]:
@@ -217,4 +243,4 @@ def _verify_body(op: RegionOp | SegmentOp, inputs: Sequence[SSAValue], yielded: 
         raise VerifyException(f"{op.name}: result_dims must name one index per unknown size of the results")
 
 
-Dispatch = Dialect("dispatch", [RegionOp, SegmentOp, YieldOp], [BufferAttr])
+Dispatch = Dialect("dispatch", [RegionOp, SegmentOp, CheckOp, YieldOp], [BufferAttr])
