@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xdsl.dialects.builtin import IntegerType
 
 from .access import Access, Tensor
+from .extent import Extent, magnitude, product
 from .kernel import KernelContext
 from .nest import simplify
 from .parallel import emit_parallel
 from .types import Value, byte_size
+
+Place: TypeAlias = tuple[Extent, tuple[Extent, ...]]
+"""Where a box begins in a tensor, and the stride of each of its loops, in elements."""
 
 
 @dataclass(frozen=True)
@@ -22,27 +26,33 @@ class Box:
     Each side is (offset, stride per loop), counted in elements.
     """
 
-    sizes: tuple[int, ...]
-    target: tuple[int, tuple[int, ...]]
-    source: tuple[int, tuple[int, ...]] | None = None
+    sizes: tuple[Extent, ...]
+    target: Place
+    source: Place | None = None
     fill: Value | None = None
 
 
-def emit_boxes(context: KernelContext, target: Tensor, boxes: Sequence[tuple[Tensor | None, Box]]) -> None:
-    """Fills `target` from (source, box) pairs, which together cover it once; fills may overlap each other."""
+def emit_boxes(
+    context: KernelContext, target: Tensor, boxes: Sequence[tuple[Tensor | None, Box]], *, divide: bool = True
+) -> None:
+    """Fills `target` from (source, box) pairs, which together cover it once; fills may overlap each other.
+
+    Not to `divide` leaves all to one thread, which does one box after the other: any may overlap then.
+    """
     for source, box in boxes:
-        if math.prod(box.sizes) == 0:
+        if product(box.sizes) == 0:
             continue
         write = Access(_bits(target), box.target[1], box.target[0])
-        if source is None or box.source is None:
-            read = Access(Tensor(target.pointer, (), target.element, box.fill), (0,) * len(box.sizes), 0)
+        fill = box.fill if source is None else source.fill
+        if source is None or box.source is None or fill is not None:
+            read = Access(Tensor(target.pointer, (), target.element, fill), (0,) * len(box.sizes), 0)
             write = Access(target, write.strides, write.offset)
         else:
             read = Access(_bits(source), box.source[1], box.source[0])
-        order = sorted(range(len(box.sizes)), key=lambda loop: -write.strides[loop])
+        order = sorted(range(len(box.sizes)), key=lambda loop: magnitude(write.strides[loop]), reverse=True)
         nest = simplify(box.sizes, [read, write], order=order)
         lanes = context.target.vector_bits // (8 * byte_size(target.element))
-        emit_parallel(context, nest, 1, lambda _, values: values, lanes=lanes)
+        emit_parallel(context, nest, 1, lambda _, values: values, lanes=lanes, divide=divide)
 
 
 def _bits(tensor: Tensor) -> Tensor:
@@ -51,24 +61,28 @@ def _bits(tensor: Tensor) -> Tensor:
 
 
 def copy_box(
-    source: Tensor, target: Tensor, sizes: Sequence[int], *, source_at: Sequence[int], target_at: Sequence[int]
+    source: Tensor, target: Tensor, sizes: Sequence[Extent], *, source_at: Sequence[Extent], target_at: Sequence[Extent]
 ) -> Box:
     """The box of `sizes` at one position of the source and another of the target, of equal rank."""
     return Box(tuple(sizes), _place(target, target_at), _place(source, source_at))
 
 
-def fill_around(target: Tensor, low: Sequence[int], sizes: Sequence[int], fill: Value) -> list[Box]:
+def fill_around(target: Tensor, low: Sequence[Extent], sizes: Sequence[Extent], fill: Value) -> list[Box]:
     """Fills all of `target` but the box of `sizes` at `low`: below and above it, one dimension after the other."""
     boxes = []
-    start, extent = [0] * len(sizes), list(target.shape)
+    start: list[Extent] = [0] * len(sizes)
+    extent = list(target.shape)
     for dim, (first, size) in enumerate(zip(low, sizes, strict=True)):
         end = first + size
         for begin, count in ((0, first), (end, target.shape[dim] - end)):
-            at = [*start[:dim], begin, *start[dim + 1 :]]
+            at: list[Extent] = [*start[:dim], begin, *start[dim + 1 :]]
             boxes.append(Box((*extent[:dim], count, *extent[dim + 1 :]), _place(target, at), fill=fill))
         start[dim], extent[dim] = first, size
     return boxes
 
 
-def _place(tensor: Tensor, at: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    return sum(i * stride for i, stride in zip(at, tensor.strides, strict=True)), tensor.strides
+def _place(tensor: Tensor, at: Sequence[Extent]) -> Place:
+    offset: Extent = 0
+    for i, stride in zip(at, tensor.strides, strict=True):
+        offset = offset + i * stride
+    return offset, tensor.strides

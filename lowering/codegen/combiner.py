@@ -22,6 +22,8 @@ _NEUTRAL: dict[type[Operation], float] = {
     arith.OrIOp: 0,
     arith.XOrIOp: 0,
     arith.AndIOp: -1,
+    arith.MaxUIOp: 0,
+    arith.MinUIOp: -1,
     arith.MaxnumfOp: math.nan,
     arith.MinnumfOp: math.nan,
     **_INFINITE,

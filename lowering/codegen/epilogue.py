@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import cast
 
 from xdsl.dialects.linalg.ops import GenericOp, IndexOp
@@ -11,10 +10,11 @@ from xdsl.ir import Operation
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from ...runtime.errors import UnsupportedError
-from ..ir import shape_of, view_source
+from ..ir import view_source
 from .access import Access
 from .body import Scope, emit_body
 from .emit import Function
+from .extent import Extent, product
 from .kernel import KernelContext
 from .types import Value, lanes_of
 
@@ -40,7 +40,7 @@ class Epilogue:
         self._read = self._operand_of_root(self.generic)
         maps = [attribute.data for attribute in self.generic.indexing_maps.data]
         self._order = _permutation(maps[self._read])
-        self.shape = shape_of(self.generic.inputs[self._read])
+        self.shape = context.shape(self.generic.inputs[self._read])
         count = len(self.generic.inputs)
         self._inputs = [
             None if index == self._read else Access.of(context.tensor(value), map)
@@ -73,11 +73,11 @@ class Epilogue:
 
     def _is_linear_in_rows(self, access: Access) -> bool:
         rank = len(self.shape)
-        strides = [0] * rank
+        strides: list[Extent] = [0] * rank
         for loop, dim in enumerate(self._order):
             strides[dim] = access.strides[loop]
         return not access.quasi and all(
-            self.shape[dim] == 1 or strides[dim] == strides[rank - 2] * prod(self.shape[dim + 1 : rank - 1])
+            self.shape[dim] == 1 or strides[dim] == strides[rank - 2] * product(self.shape[dim + 1 : rank - 1])
             for dim in range(rank - 2)
         )
 
@@ -101,7 +101,7 @@ class Epilogue:
         # The initial contents of element-wise results are never read.
         arguments += [f.undefined("i1")] * len(self._results)
         tensors = self.context.extracted_tensors(self.generic)
-        scope = Scope(f, self.context.target, lanes, loops, lane_dim, tensors, mask)
+        scope = Scope(f, self.context.target, lanes, loops, lane_dim, tensors, mask, self.context.scalars)
         results = emit_body(scope, block, arguments)
         for result, accesses in zip(results, self._results, strict=True):
             for access in accesses:

@@ -104,6 +104,18 @@ def product(extents: Iterable[Extent]) -> Extent:
     return result
 
 
+def magnitude(extent: Extent) -> tuple[int, int]:
+    """A key that sorts the strides of one tensor by size: each is a multiple of the next, by a size or a number."""
+    if isinstance(extent, int):
+        return 0, extent
+    return max((len(monomial), factor) for monomial, factor in extent.terms)
+
+
+def may_reach(extent: Extent, least: int) -> bool:
+    """Whether `extent` may be `least` or more: true where it is not known."""
+    return not isinstance(extent, int) or extent >= least
+
+
 def emit_extent(f: Function, extent: Extent) -> Value:
     """The i64 value of a size: a literal where it is known."""
     if isinstance(extent, int):

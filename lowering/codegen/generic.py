@@ -12,6 +12,7 @@ from xdsl.ir import Block
 from ..target import Target
 from .access import Access
 from .body import Scope, emit_body
+from .extent import magnitude
 from .kernel import KernelContext
 from .nest import loop_sizes, simplify
 from .parallel import Lanes, emit_parallel
@@ -20,29 +21,34 @@ from .types import BF16, F16, Value, bits_of, register_type
 _FUNCTION_CYCLES = 20
 """What an elementary function costs relative to an addition, roughly."""
 
-_FUNCTIONS = (math.ExpOp, math.LogOp, math.TanhOp, math.ErfOp, math.SinOp, math.CosOp, math.PowFOp)
+_CHEAP = (
+    *(math.AbsFOp, math.AbsIOp, math.CopySignOp, math.FmaOp, math.SqrtOp, math.RsqrtOp, math.CtPopOp),
+    *(math.CeilOp, math.FloorOp, math.TruncOp, math.RoundOp, math.RoundEvenOp, math.CountLeadingZerosOp),
+)
+"""Those of the math dialect that are an instruction or two."""
 
 
 def emit_generic(context: KernelContext, generic: GenericOp) -> int:
-    """Emits a generic whose loops are all parallel. It needs no scratch memory."""
+    """Emits a generic whose loops are all parallel and write each element once. It needs no scratch memory."""
     maps = [attribute.data for attribute in generic.indexing_maps.data]
-    inputs = [Access.of(context.tensor(value), map) for value, map in zip(generic.inputs, maps, strict=False)]
+    count, block = len(generic.inputs), generic.body.block
+    operands = zip([*generic.inputs, *generic.outputs], maps, block.args, strict=True)
+    # The initial contents of the results are seldom read.
+    inputs = [Access.of(context.tensor(value), map) for value, map, argument in operands if argument.uses]
     outputs = context.results_of(generic)
-    written = maps[len(inputs) :]
-    accesses = [Access.of(out, map) for outs, map in zip(outputs, written, strict=True) for out in outs]
-    block = generic.body.block
+    accesses = [Access.of(out, map) for outs, map in zip(outputs, maps[count:], strict=True) for out in outs]
     sizes = loop_sizes(context, generic)
-    order = sorted(range(len(sizes)), key=lambda loop: -accesses[0].strides[loop])
+    order = sorted(range(len(sizes)), key=lambda loop: magnitude(accesses[0].strides[loop]), reverse=True)
     nest = simplify(sizes, [*inputs, *accesses], keep=indexed_loops(block), order=order)
     tensors = context.extracted_tensors(generic)
 
     def compute(lanes: Lanes, values: list[Value]) -> Sequence[Value]:
         loop = None if lanes.loop is None else nest.original_loop(lanes.loop)
         indices = nest.original_indices(lanes.indices)
-        scope = Scope(context.f, context.target, lanes.count, indices, loop, tensors, lanes.mask)
-        # The initial contents of the results are never read.
-        unused = [context.f.undefined("i1")] * len(outputs)
-        results = emit_body(scope, block, [*values, *unused])
+        scope = Scope(context.f, context.target, lanes.count, indices, loop, tensors, lanes.mask, context.scalars)
+        loaded = iter(values)
+        arguments = [next(loaded) if argument.uses else context.f.undefined("i1") for argument in block.args]
+        results = emit_body(scope, block, arguments)
         return [result for result, outs in zip(results, outputs, strict=True) for _ in outs]
 
     lanes = vector_lanes(block, context.target)
@@ -66,4 +72,5 @@ def vector_lanes(block: Block, target: Target) -> int:
 
 def body_cycles(block: Block) -> float:
     """A rough count of cycles for one vector, to tell work worth sharing."""
-    return sum(_FUNCTION_CYCLES if isinstance(op, _FUNCTIONS) else 1 for op in block.ops) + len(block.args)
+    functions = sum(op.dialect_name() == "math" and not isinstance(op, _CHEAP) for op in block.ops)
+    return functions * (_FUNCTION_CYCLES - 1) + len(block.ops) + len(block.args)

@@ -12,6 +12,7 @@ from ..target import Target
 from .access import Tensor
 from .arithmetic import i64
 from .emit import Function
+from .extent import Extent, emit_extent
 from .types import I8, I64, Value, bits_of, lanes_of, mangled, memory_type, vector_type
 
 BYTE_TABLE = 256
@@ -40,18 +41,25 @@ def extract_run(f: Function, tensor: Tensor, indices: Sequence[Value], lanes: in
     return f.load(type, pointer) if mask is None else f.masked_load(type, pointer, mask)
 
 
-def _limit(f: Function, index: Value, size: int) -> Value:
+def _limit(f: Function, index: Value, size: Extent) -> Value:
     """`index` limited to 0..size - 1; negative ones count as too large."""
-    if index.constant is not None and 0 <= index.constant < size:
+    if isinstance(size, int) and index.constant is not None and 0 <= index.constant < size:
         return index
-    return f.call_intrinsic("llvm.umin", index.type, [index, f.const(index.type, size - 1)])
+    return f.call_intrinsic("llvm.umin", index.type, [index, _like(f, index, size - 1)])
+
+
+def _like(f: Function, index: Value, extent: Extent) -> Value:
+    """`extent` in as many lanes as `index`."""
+    if isinstance(extent, int):
+        return f.const(index.type, extent)
+    return f.splat(emit_extent(f, extent), lanes_of(index.type))
 
 
 def _position(f: Function, tensor: Tensor, leading: Sequence[Value], last: Value | None, lanes: int) -> Value:
     """The linear index of `leading`, limited, and then of `last`, trusted."""
     position = i64(0)
     for index, size, stride in zip(leading, tensor.shape, tensor.strides, strict=False):
-        term = f.mul(_limit(f, index, size), f.const(index.type, stride))
+        term = f.mul(_limit(f, index, size), _like(f, index, stride))
         if term.type.startswith("<") and not position.type.startswith("<"):
             position = f.splat(position, lanes)
         elif position.type.startswith("<") and not term.type.startswith("<"):

@@ -12,6 +12,7 @@ from ..target import Target
 from .access import Access
 from .arithmetic import i64
 from .emit import Function
+from .extent import Extent, emit_extent, extent_of, may_reach, product
 from .kernel import KernelContext
 from .nest import Nest
 from .transpose import turn_tile
@@ -72,42 +73,95 @@ def vector_loop(
 
 
 def share_loops(
-    context: KernelContext, sizes: Sequence[int], grains: Sequence[int], *, divide: bool
+    context: KernelContext, sizes: Sequence[Extent], grains: Sequence[int], *, divide: bool | Value
 ) -> list[tuple[Value, Value]]:
     """The bounds of nested loops for this thread: one loop, in multiples of its grain, is divided among the threads.
 
     It is the outermost of many iterations, else the longest. Not to `divide` leaves all to the first thread.
     """
-    units = [-(-size // grain) for size, grain in zip(sizes, grains, strict=True)]
+    known = [size for size in sizes if isinstance(size, int)]
+    if len(known) < len(sizes):
+        return _share_unknown(context, sizes, grains, divide)
+    units = [-(-size // grain) for size, grain in zip(known, grains, strict=True)]
     long = [loop for loop, count in enumerate(units) if count >= _MANY]
     divided = long[0] if long else units.index(max(units))
-    bounds = [(i64(0), i64(size)) for size in sizes]
-    bounds[divided] = context.share(sizes[divided], grains[divided], divide=divide)
+    bounds = [(i64(0), i64(size)) for size in known]
+    bounds[divided] = context.share(known[divided], grains[divided], divide=divide)
     return bounds
 
 
+def _share_unknown(
+    context: KernelContext, sizes: Sequence[Extent], grains: Sequence[int], divide: bool | Value
+) -> list[tuple[Value, Value]]:
+    """As `share_loops`, with the choice of the loop made at run time."""
+    if len(sizes) == 1:
+        return [context.share(sizes[0], grains[0], divide=divide)]
+    f = context.f
+    extents = [emit_extent(f, size) for size in sizes]
+    units = [f.udiv(f.add(size, i64(grain - 1)), i64(grain)) for size, grain in zip(extents, grains, strict=True)]
+    divided, most = i64(0), units[0]
+    for loop, count in enumerate(units[1:], 1):
+        longer = f.icmp("sgt", count, most)
+        divided, most = f.select(longer, i64(loop), divided), f.select(longer, count, most)
+    for loop, count in reversed(list(enumerate(units))):
+        many = f.icmp("sge", count, i64(_MANY))
+        divided, most = f.select(many, i64(loop), divided), f.select(many, count, most)
+    begin, end = context.share(extent_of(most), divide=divide)
+    bounds = []
+    for loop, (size, grain) in enumerate(zip(extents, grains, strict=True)):
+        mine = f.icmp("eq", divided, i64(loop))
+        first, last = (f.min(f.mul(bound, i64(grain)), size) for bound in (begin, end))
+        bounds.append((f.select(mine, first, i64(0)), f.select(mine, last, size)))
+    return bounds
+
+
+def is_large(context: KernelContext, iterations: Extent, cycles: float) -> bool | Value:
+    """Whether `iterations` of `cycles` each are worth sharing among threads; an i1 where that is not known."""
+    if isinstance(iterations, int):
+        return iterations * cycles >= SMALL_WORK
+    least = i64(max(1, int(SMALL_WORK / cycles)))
+    return context.f.icmp("sge", emit_extent(context.f, iterations), least)
+
+
 def emit_parallel(
-    context: KernelContext, nest: Nest, inputs: int, compute: Compute, *, lanes: int, cycles_per_vector: float = 1.0
+    context: KernelContext,
+    nest: Nest,
+    inputs: int,
+    compute: Compute,
+    *,
+    lanes: int,
+    cycles_per_vector: float = 1.0,
+    divide: bool = True,
 ) -> None:
     """Runs `compute` over all iterations. The first `inputs` accesses of `nest` are read, the others written.
 
     Results must be contiguous along the innermost loop; `lanes` is the widest vector that `compute` should get.
+    Not to `divide` leaves all to the first thread, however much it is.
     """
-    _Parallel(context, nest, inputs, compute, _fitting_lanes(nest, inputs, lanes), cycles_per_vector).emit()
+    lanes = _fitting_lanes(nest, inputs, lanes)
+    _Parallel(context, nest, inputs, compute, lanes, cycles_per_vector, divide=divide).emit()
 
 
 def _fitting_lanes(nest: Nest, inputs: int, lanes: int) -> int:
     """Not more than the innermost loop can fill; one if the results are not contiguous along it."""
     if not nest.sizes or any(access.strides[-1] != 1 or access.quasi for access in nest.accesses[inputs:]):
         return 1
-    while lanes > 1 and lanes // 2 >= nest.sizes[-1]:
+    while lanes > 1 and not may_reach(nest.sizes[-1], lanes // 2 + 1):
         lanes //= 2
     return lanes
 
 
 class _Parallel:
     def __init__(
-        self, context: KernelContext, nest: Nest, inputs: int, compute: Compute, lanes: int, cycles: float
+        self,
+        context: KernelContext,
+        nest: Nest,
+        inputs: int,
+        compute: Compute,
+        lanes: int,
+        cycles: float,
+        *,
+        divide: bool,
     ) -> None:
         self.context = context
         self.f = context.f
@@ -115,10 +169,7 @@ class _Parallel:
         self.reads, self.writes = nest.accesses[:inputs], nest.accesses[inputs:]
         self.compute = compute
         self.lanes = lanes
-        iterations = 1
-        for size in nest.sizes:
-            iterations *= size
-        self.divide = iterations / lanes * cycles >= SMALL_WORK
+        self.divide = divide and is_large(context, product(nest.sizes), cycles / lanes)
         self.across = self._across_loop()
         self.tiles: dict[int, Value] = {}
         self.height = self._tile_height() if self.across is not None else 1
@@ -178,12 +229,13 @@ class _Parallel:
 
     def _is_turned(self, access: Access) -> bool:
         regular = access.tensor.fill is None and not access.quasi and access.strides[-1] not in (-1, 0, 1)
-        return regular and 1 in access.strides and self.nest.sizes[access.strides.index(1)] >= 4
+        return regular and 1 in access.strides and may_reach(self.nest.sizes[access.strides.index(1)], 4)
 
     def _tile_height(self) -> int:
         """Rows of a tile: a multiple of the side, or all there are if they are few."""
         assert self.across is not None
-        return min(_TURN_SIDE, 1 << (self.nest.sizes[self.across].bit_length() - 1))
+        size = self.nest.sizes[self.across]
+        return min(_TURN_SIDE, 1 << (size.bit_length() - 1)) if isinstance(size, int) else _TURN_SIDE
 
     def _tiled(self, indices: list[Value], rows: tuple[Value, Value], columns: tuple[Value, Value]) -> None:
         """Tiles of `height` iterations of the across loop by one vector: turned operands first, then row by row."""

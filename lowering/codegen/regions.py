@@ -19,16 +19,19 @@ from .convolution import emit_convolution
 from .depthwise import emit_depthwise
 from .generic import emit_generic
 from .kernel import Kernel, KernelContext
-from .movement import emit_concat, emit_extract_slice, emit_insert_slice, emit_pad
+from .movement import emit_concat, emit_copies, emit_extract_slice, emit_insert_slice, emit_pad
 from .pack import emit_pack, emit_unpack
 from .pooling import emit_pooling
 from .reduction import emit_reduction
+from .sequential import emit_sequential, writes_each_element_once
 
 Emitter = Callable[[KernelContext, Any], int]
 """Emits the region with this root into the context's function; returns the bytes of scratch memory per thread."""
 
 
 def _emit_any_generic(context: KernelContext, root: GenericOp) -> int:
+    if not writes_each_element_once(root):
+        return emit_sequential(context, root)
     reduces = any(kind.data != IteratorType.PARALLEL for kind in root.iterator_types)
     return emit_reduction(context, root) if reduces else emit_generic(context, root)
 
@@ -54,8 +57,10 @@ _EMITTERS: dict[type[Operation], Emitter] = {
 def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     """The kernel `name` of `region`. Raises UnsupportedError for a root that no emitter is registered for."""
     context = KernelContext(region, target, name)
+    if not context.operations:
+        return context.finish(emit_copies(context))
     # A pad in front of a root is the root's affair.
-    root = next((op for op in context.operations if not isinstance(op, PadOp)), None) or next(iter(context.operations))
+    root = next((op for op in context.operations if not isinstance(op, PadOp)), context.operations[0])
     emitter = _EMITTERS.get(type(root))
     if emitter is None:
         raise UnsupportedError("no code can be generated", [f"a dispatch of {root.name}"])
