@@ -10,13 +10,26 @@ from __future__ import annotations
 import binascii
 import math
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from io import StringIO
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import AnyFloat, Builtin, DenseIntOrFPElementsAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    Builtin,
+    DenseIntOrFPElementsAttr,
+    FileLineColLoc,
+    IntAttr,
+    LocationAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    UnknownLoc,
+)
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Dialect, Operation
 from xdsl.parser import AttrParser, Parser
@@ -24,7 +37,7 @@ from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Input
-from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind
 
 from ..runtime.errors import MalformedFileError
 from .dialect import Tosa, TosaOp
@@ -48,11 +61,23 @@ _SECTION_BEGIN = b"{-#"
 _ENTRY = re.compile(rb'([A-Za-z_][\w.$-]*|"[^"\n]*")\s*:\s*"0x')
 
 
-def _lazy(module: str, attribute: str) -> Any:
-    def load() -> Dialect:
-        return getattr(__import__(f"xdsl.dialects.{module}", fromlist=[attribute]), attribute)
+_DIALECTS = {
+    "arith": ("tosaic.lowering.dialects.arith", "Arith"),
+    "device": ("tosaic.lowering.dialects.device", "DeviceDialect"),
+    "dispatch": ("tosaic.lowering.dialects.dispatch", "Dispatch"),
+    "encoding": ("tosaic.lowering.dialects.encoding", "Encoding"),
+    "linalg": ("tosaic.lowering.dialects.linalg", "Linalg"),
+    "math": ("xdsl.dialects.math", "Math"),
+    "scf": ("xdsl.dialects.scf", "Scf"),
+    "tensor": ("tosaic.lowering.dialects.tensor", "Tensor"),
+}
+"""Dialects that programs may be written in besides TOSA and func, and where each is defined.
 
-    return load
+Names only: a model that comes through a pipe holds none of them, and reading it loads no compiler."""
+
+
+def _lazy(module: str, attribute: str) -> Callable[[], Dialect]:
+    return lambda: getattr(import_module(module), attribute)
 
 
 def default_context() -> Context:
@@ -60,20 +85,15 @@ def default_context() -> Context:
     context = Context()
     for dialect in (Builtin, Func, Tosa):
         context.load_dialect(dialect)
-    for name, attribute in (
-        ("arith", "Arith"),
-        ("linalg", "Linalg"),
-        ("math", "Math"),
-        ("scf", "Scf"),
-        ("tensor", "Tensor"),
-    ):
-        context.register_dialect(name, _lazy(name, attribute))
+    for name, (module, attribute) in _DIALECTS.items():
+        context.register_dialect(name, _lazy(module, attribute))
     return context
 
 
 def parse(text: str | bytes, name: str = "<text>", context: Context | None = None) -> ModuleOp:
     """The verified module that `text` (UTF-8 if bytes) holds. Raises MalformedFileError with line and column."""
     body, resources = _split_resources(text.encode() if isinstance(text, str) else text, name)
+    parser = None
     try:
         parser = _Parser(context or default_context(), body.decode(), name, resources)
         module = parser.parse_module()
@@ -85,7 +105,8 @@ def parse(text: str | bytes, name: str = "<text>", context: Context | None = Non
         raise MalformedFileError(f"{name}: not MLIR text: byte {error.start} is not UTF-8") from error
     except Exception as error:  # xDSL reports some malformed attributes as ValueError, KeyError or a failed assertion
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise MalformedFileError(f"{name}: not valid MLIR: {reason}") from error
+        where = f"{name}:{parser.place()}" if parser is not None else name
+        raise MalformedFileError(f"{where}: not valid MLIR: {reason}") from error
     _convert_literals(module, name)
     verify(module, name)
     return module
@@ -166,6 +187,50 @@ class _Parser(Parser):
         super().__init__(context, "", name)
         self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._resources = resources
+        self._file = StringAttr(name)
+        self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._operation_begin = 0
+
+    def parse_operation(self) -> Operation:
+        """Remembers where the operation stands, unless the text says where it comes from."""
+        begin = self._operation_begin = self.pos
+        operation = super().parse_operation()
+        if isinstance(operation.location, UnknownLoc):
+            line, column = self._place(begin)
+            operation.location = FileLineColLoc(self._file, IntAttr(line), IntAttr(column))
+        return operation
+
+    def place(self) -> str:
+        """The "line:column" that was reached."""
+        return "{}:{}".format(*self._place(self.pos))
+
+    def _place(self, position: int) -> tuple[int, int]:
+        line = bisect_right(self._lines, position)
+        return line, position - self._lines[line - 1] + 1
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        found = self.ctx.get_optional_op(name, dialect_stack=self._parser_state.dialect_stack)
+        return found if found is not None else self._refuse(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        dialect, _, rest = name.partition(".")
+        if not rest:
+            reason = f"expected an operation, got {name!r}"
+        elif dialect in (known := {*self.ctx.registered_dialect_names}):
+            reason = f"there is no operation {name}"
+        else:
+            reason = f"{name} is of the dialect {dialect}; what is read are {', '.join(sorted(known))}"
+        self.raise_error(reason, self._operation_begin, self._operation_begin + 1)
+
+    def _parse_location(self) -> LocationAttr:
+        """`#loc3` may be defined at the end of the file, or nowhere: then nothing is known."""
+        if (
+            self._current_token.kind == MLIRTokenKind.HASH_IDENT
+            and self._current_token.text not in self.attribute_aliases
+        ):
+            self._consume_token(MLIRTokenKind.HASH_IDENT)
+            return UnknownLoc()
+        return super()._parse_location()
 
     def _parse_builtin_dense_attr(self) -> Any:
         begin = self.pos

@@ -8,6 +8,7 @@ from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import DiagnosticException, VerifyException
 
 from ..runtime.errors import MalformedFileError
+from .source import source_of
 
 
 def verify(module: ModuleOp, name: str) -> None:
@@ -18,7 +19,8 @@ def verify(module: ModuleOp, name: str) -> None:
         except (VerifyException, DiagnosticException) as error:
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "does not verify")
             prefix = "" if reason.startswith(operation.name) else f"{operation.name}: "
-            raise MalformedFileError(f"{name}: operation {index}{_function(operation)}: {prefix}{reason}") from error
+            where = source_of(operation) or f"{name}: operation {index}"
+            raise MalformedFileError(f"{where}{_function(operation)}: {prefix}{reason}") from error
 
 
 def _function(operation: Operation) -> str:

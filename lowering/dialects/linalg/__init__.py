@@ -30,6 +30,7 @@ from .named import NAMED_OPERATIONS
 from .relayout import PackOp, UnpackOp
 from .shaped import SHAPED_OPERATIONS
 from .structured import StructuredOp as StructuredOp
+from .syntax import FillSyntax, GenericSyntax
 from .windows import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
 
 PlainContraction: TypeAlias = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
@@ -38,10 +39,10 @@ PlainContraction: TypeAlias = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
 Linalg = Dialect(
     "linalg",
     [
-        xdsl_linalg.GenericOp,
+        GenericSyntax,
         xdsl_linalg.YieldOp,
         xdsl_linalg.IndexOp,
-        xdsl_linalg.FillOp,
+        FillSyntax,
         MatmulOp,
         BatchMatmulOp,
         Mmt4dOp,

@@ -99,8 +99,8 @@ class NamedOp(IRDLOperation, ABC):
         return super().create(
             operands=operands,
             result_types=result_types,
-            properties=properties,
-            attributes=attributes,
+            properties=properties or {},
+            attributes=attributes or {},
             successors=successors,
             location=location,
         )

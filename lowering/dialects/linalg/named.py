@@ -1,6 +1,6 @@
 """Named operations that are told by a table: their iteration space and the function that they apply.
 
-The names and loops are those of MLIR's OpDSL definitions (mlir/dialects/linalg/opdsl/ops) and of LinalgStructuredOps.td.
+The names and loops are those of MLIR (its OpDSL definitions, and LinalgStructuredOps.td).
 """
 
 from __future__ import annotations

@@ -102,6 +102,8 @@ class SoftmaxOp(StructuredOp):
     name = "linalg.softmax"
     dimension = prop_def(IntegerAttr)
 
+    IN_PARENTHESES: ClassVar = "dimension"
+
     def loops(self) -> Loops:
         rank = len(shape_of(self.outputs[0]))
         _checked(self, [self.dimension.value.data], rank)
@@ -109,7 +111,7 @@ class SoftmaxOp(StructuredOp):
 
 
 def _integers(values: DenseArrayBase) -> list[int]:
-    return [int(value) for value in values.get_values()]  # pyright: ignore[reportArgumentType]
+    return [int(value) for value in values.get_values()]  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
 
 
 def _checked(op: StructuredOp, chosen: Sequence[int], rank: int) -> Sequence[int]:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from xdsl.dialects.builtin import DenseArrayBase, LocationAttr, TensorType, i64
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, LocationAttr, TensorType, i64
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import YieldOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -40,6 +40,9 @@ class StructuredOp(IRDLOperation, ABC):
 
     IN_FRONT: ClassVar[tuple[str, ...]] = ()
     """Properties written `name = value` in front of the operands."""
+
+    IN_PARENTHESES: ClassVar[str | None] = None
+    """A property, an integer, written `name(value)` in front of the operands."""
 
     BEHIND: ClassVar[str | None] = None
     """A list of integers written `name = [...]` behind the operands."""
@@ -72,8 +75,8 @@ class StructuredOp(IRDLOperation, ABC):
         return super().create(
             operands=operands,
             result_types=result_types,
-            properties=properties,
-            attributes=attributes,
+            properties=properties or {},
+            attributes=attributes or {},
             successors=successors,
             regions=regions if cls.get_irdl_definition().regions else (),
             location=location,
@@ -86,9 +89,14 @@ class StructuredOp(IRDLOperation, ABC):
             if parser.parse_optional_keyword(name):
                 parser.parse_punctuation("=")
                 attributes[name] = parser.parse_attribute()
-        attributes |= parser.parse_optional_properties_dict() | parser.parse_optional_attr_dict()
+        if not issubclass(cls, RegionOp):  # there, a brace begins the shorthand
+            attributes |= parser.parse_optional_properties_dict() | parser.parse_optional_attr_dict()
+        if cls.IN_PARENTHESES:
+            parser.parse_keyword(cls.IN_PARENTHESES)
+            with parser.in_parens():
+                attributes[cls.IN_PARENTHESES] = IntegerAttr(parser.parse_integer(), i64)
         shorthand = cls.parse_shorthand(parser)
-        inputs, outputs = (_parse_operands(parser, keyword) for keyword in ("ins", "outs"))
+        inputs, outputs = (parse_operands(parser, keyword) for keyword in ("ins", "outs"))
         if cls.BEHIND:
             parser.parse_keyword(cls.BEHIND)
             parser.parse_punctuation("=")
@@ -96,7 +104,7 @@ class StructuredOp(IRDLOperation, ABC):
             attributes[cls.BEHIND] = DenseArrayBase.from_list(i64, values)
         regions = cls.parse_regions(parser, shorthand, inputs, outputs)
         attributes |= parser.parse_optional_attr_dict()
-        types = _parse_types(parser) if cls.TYPES_RESULTS else [value.type for value in outputs]
+        types = parse_types(parser) if cls.TYPES_RESULTS else [value.type for value in outputs]
         known = cls.get_irdl_definition().properties
         return cls.build(
             operands=[inputs, outputs],
@@ -123,7 +131,10 @@ class StructuredOp(IRDLOperation, ABC):
                 printer.print_string(f" {name} = ")
                 printer.print_attribute(known.pop(name))
         behind = known.pop(self.BEHIND, None) if self.BEHIND else None
-        printer.print_op_attributes({**known, **self.attributes})
+        if self.IN_PARENTHESES and isinstance(value := known.pop(self.IN_PARENTHESES, None), IntegerAttr):
+            printer.print_string(f" {self.IN_PARENTHESES}({value.value.data})")
+        if not isinstance(self, RegionOp):
+            printer.print_op_attributes({**known, **self.attributes})
         for keyword, values in (("ins", self.inputs), ("outs", self.outputs)):
             if values:
                 printer.print_string(f" {keyword}(")
@@ -140,6 +151,8 @@ class StructuredOp(IRDLOperation, ABC):
             printer.print_list(region.block.args, printer.print_block_argument)
             printer.print_string(") ")
             printer.print_region(region, print_entry_block_args=False)
+        if isinstance(self, RegionOp):
+            printer.print_op_attributes({**known, **self.attributes})
         if self.TYPES_RESULTS and self.res:
             printer.print_string(" -> ")
             if len(self.res) == 1:
@@ -171,7 +184,7 @@ class ScalarFunctionOp(StructuredOp, ABC):
 class RegionOp(StructuredOp, ABC):
     """A structured operation with a region, for which `{ operation }` in front of the operands may stand.
 
-    The region has an argument for each input and, unless `outputs_optional` lets them be left out, for each output.
+    The region has an argument for each input and for each output; `linalg.map` may leave the latter out.
     """
 
     body = region_def("single_block")
@@ -224,7 +237,7 @@ def _element_type(value: SSAValue) -> Attribute:
     return value.type.get_element_type() if isinstance(value.type, TensorType) else value.type
 
 
-def _parse_operands(parser: Parser, keyword: str) -> Sequence[SSAValue]:
+def parse_operands(parser: Parser, keyword: str) -> Sequence[SSAValue]:
     """`keyword(%a, %b : type, type)`; none where it is not there."""
     position = parser.pos
     if not parser.parse_optional_keyword(keyword):
@@ -236,7 +249,7 @@ def _parse_operands(parser: Parser, keyword: str) -> Sequence[SSAValue]:
     return parser.resolve_operands(names, types, position)
 
 
-def _parse_types(parser: Parser) -> Sequence[Attribute]:
+def parse_types(parser: Parser) -> Sequence[Attribute]:
     """`-> type` or `-> (type, type)`; none where it is not there."""
     if not parser.parse_optional_punctuation("->"):
         return []

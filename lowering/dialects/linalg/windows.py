@@ -9,7 +9,7 @@ from typing import ClassVar
 from xdsl.dialects.builtin import DenseIntElementsAttr, TensorType, i64
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
-from xdsl.irdl import irdl_op_definition, prop_def
+from xdsl.irdl import irdl_op_definition, opt_prop_def
 from xdsl.utils.exceptions import VerifyException
 
 from ....tosa.dialect.types import shape_of
@@ -26,11 +26,11 @@ _ONES = _pair((1, 1))
 class _WindowOp(NamedOp, ABC):
     """An operation that slides a window over the two spatial dimensions of `image` [N, H, W, C], unpadded.
 
-    `strides` and `dilations` are (vertical, horizontal), in elements of the image.
+    `strides` and `dilations` are (vertical, horizontal), in elements of the image; 1 where a program leaves them out.
     """
 
-    strides = prop_def(DenseIntElementsAttr, default_value=_ONES)
-    dilations = prop_def(DenseIntElementsAttr, default_value=_ONES)
+    strides = opt_prop_def(DenseIntElementsAttr)
+    dilations = opt_prop_def(DenseIntElementsAttr)
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class _WindowOp(NamedOp, ABC):
 
     @property
     def stride_values(self) -> tuple[int, int]:
-        vertical, horizontal = self.strides.get_values()
+        vertical, horizontal = (self.strides or _ONES).get_values()
         return int(vertical), int(horizontal)
 
     @property
     def dilation_values(self) -> tuple[int, int]:
-        vertical, horizontal = self.dilations.get_values()
+        vertical, horizontal = (self.dilations or _ONES).get_values()
         return int(vertical), int(horizontal)
 
     def _window_position(
