@@ -14,10 +14,10 @@ import tosaic.lowering
 import tosaic.tosa
 
 COMMAND = {"atomic", "command_line", "errors"}
-RECORDS = {"abi", "artifact", "device", "errors"}
+RECORDS = {"abi", "artifact", "device", "errors", "reference"}
 MAY_IMPORT = {
     "importers": {"tosa": None, "runtime": COMMAND},
-    "tosa": {"runtime": {"atomic", "errors", "flatbuffer"}},
+    "tosa": {"runtime": {"atomic", "errors", "flatbuffer", "reference"}},
     "lowering": {"tosa": None, "runtime": RECORDS},
 }
 """Package to the packages it may import from: all of them (None) or these modules."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerType, Signedness
 from xdsl.ir import Attribute
+
+from ..runtime.reference.numerics import apply_scale_32 as apply_scale_32
+from ..runtime.reference.numerics import erf as erf
+from ..runtime.reference.numerics import leading_zeros
+from ..runtime.reference.numerics import truncating_divide as truncating_divide
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -40,26 +44,9 @@ def sigmoid(values: Array) -> Array:
     return np.where(values >= 0, 1 / (1 + decay), decay / (1 + decay)).astype(values.dtype)
 
 
-_erf = np.frompyfunc(math.erf, 1, 1)
-
-
-def erf(values: Array) -> Array:
-    """The error function, in f64 through the C library and rounded once."""
-    return np.asarray(_erf(values.astype(np.float64)), dtype=np.float64).astype(values.dtype)
-
-
 def count_leading_zeros(values: Array) -> Array:
     """Leading zero bits of i32 values; 32 for 0."""
-    # frexp of a positive integer gives the position of its top bit; u32 is exact in f64.
-    _, exponent = np.frexp(values.view(np.uint32).astype(np.float64))
-    return (32 - exponent).astype(np.int32)
-
-
-def truncating_divide(dividend: Array, divisor: Array) -> Array:
-    """Integer division rounding towards zero."""
-    quotient = np.floor_divide(dividend, divisor)
-    inexact = quotient * divisor != dividend
-    return quotient + (inexact & (quotient < 0)).astype(quotient.dtype)
+    return leading_zeros(values.view(np.uint32), 32).astype(np.int32)
 
 
 def table_lookup(values: Array, table: Array) -> Array:
@@ -71,19 +58,6 @@ def table_lookup(values: Array, table: Array) -> Array:
     base = table[index].astype(np.int32)
     slope = table[index + 1].astype(np.int32) - base
     return (base << 7) + slope * fraction
-
-
-def apply_scale_32(values: Array, multiplier: Array, shift: Array, double_round: bool) -> Array:
-    """TOSA 1.0: round(values * multiplier / 2**shift) for i32 values, 2 <= shift <= 62; int64 in and out.
-
-    `double_round` adds or subtracts 2**30 by the sign of the value where shift > 31: the two roundings of gemmlowp.
-    """
-    values, multiplier, shift = (operand.astype(np.int64) for operand in (values, multiplier, shift))
-    rounding = np.int64(1) << (shift - 1)
-    if double_round:
-        half = np.int64(1 << 30)
-        rounding = rounding + np.where(shift > 31, np.where(values >= 0, half, -half), 0)
-    return (values * multiplier + rounding) >> shift
 
 
 def reciprocal_scale(counts: Array) -> tuple[Array, Array]:

@@ -1,14 +1,45 @@
 """What every level of the lowering means: evaluation of functions and operations with numpy.
 
-It is the oracle of the phases' numerical-equivalence tests and runs the constant evaluation. Understood are func,
-`tosa.const`, tensor, linalg (named, generic, pack, unpack), `tiled`, `encoding` (sets and unsets change no value),
-`dispatch.region`, and in bodies arith, math and `tosa.apply_scale`.
-
-Tensors are numpy arrays whose dtype holds the element type (`tosaic.tosa.elements.numpy_dtype`), scalars are 0-d.
-Integers wrap as LLVM's do. Float contractions are computed in the accumulator's type in an unspecified order.
+It is the oracle of the phases' numerical-equivalence tests and runs the constant evaluation. The numerics are those of
+`tosaic.runtime.reference`, into whose records `translation` turns the IR; TOSA's operators mean what `tosaic.tosa`
+says. Understood are func, scf, tensor, linalg (named, generic, pack, unpack), `tiled`, `encoding` (sets and unsets
+change no value), `dispatch`, transfers, and, on scalars and tensors, arith and math.
 """
 
-from . import bodies, contractions, generics, tensors  # noqa: F401  (registers the meanings)
-from .interpreter import Array, evaluate, evaluate_op
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+
+from ...runtime.errors import ArgumentError
+from ...runtime.reference import Array, Scope, evaluate_block, evaluate_operation
+from .translation import Translation, translate_functions
 
 __all__ = ["Array", "evaluate", "evaluate_op"]
+
+
+def evaluate(module: ModuleOp, function: str, inputs: Sequence[Array]) -> list[Array]:
+    """The results of `function` of `module` for `inputs`, one array per argument.
+
+    Raises `ArgumentError` for an unknown function, a wrong number of inputs and sizes that do not fit each other, and
+    `NotImplementedError` for an operation that has no meaning here.
+    """
+    functions = translate_functions(module, function)
+    if function not in functions:
+        raise ArgumentError(f"the module has no function {function!r}")
+    block = functions[function]
+    if len(inputs) != len(block.arguments):
+        raise ArgumentError(f"{function!r} takes {len(block.arguments)} inputs, got {len(inputs)}")
+    return list(evaluate_block(block, inputs, Scope(functions=functions)))
+
+
+def evaluate_op(
+    operation: Operation, operands: Sequence[Array], captured: Mapping[SSAValue, Array] | None = None
+) -> Sequence[Array]:
+    """The results of one operation. `captured` holds the values from outside that its regions use, if any."""
+    translation = Translation()
+    record = translation.operation(operation)
+    scope = Scope({translation.number(value): array for value, array in (captured or {}).items()})
+    return evaluate_operation(record, operands, scope)
