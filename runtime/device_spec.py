@@ -1,0 +1,90 @@
+"""How users name devices: "cpu", "cpu:2" (threads), "cpu@x86-64-v3" (instruction set), "cpu@x86-64-v3:1", "reference".
+
+Lists are separated by commas, and may name a device more than once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .errors import ArgumentError
+
+DEVICES = {"cpu": ".devices.cpu", "reference": ".devices.reference"}
+"""Kind of device -> module, relative to the runtime, that has `open_device(spec)`."""
+
+_FUTURE = ("cuda", "cuda-emulator")
+"""Kinds that have a name but, in this version, nothing that runs them."""
+
+MAX_THREADS = 1024
+"""More than any processor has that this runs on; without a limit a typing error would take the system's last thread."""
+
+_SYNTAX = re.compile(r"(?P<kind>[^@:]*)(@(?P<target>[^:]*))?(:(?P<threads>.*))?")
+
+
+@dataclass(frozen=True)
+class DeviceSpec:
+    """A device as users write it.
+
+    threads: None where not given. target: the name of an instruction set; None for the one that is compiled for anyway.
+    name: what plans and errors call it, unique among the devices of a program; its text where not given.
+
+    Raises ArgumentError for an unknown kind, for less than one thread or more than MAX_THREADS, and for threads or an
+    instruction set of a kind that has none.
+    """
+
+    kind: str
+    threads: int | None = None
+    target: str | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        known = ", ".join(DEVICES)
+        if self.kind in _FUTURE:
+            raise ArgumentError(f"this version has no device {self.kind!r}; it has: {known}")
+        if self.kind not in DEVICES:
+            raise ArgumentError(f"unknown device {self.kind!r}; known devices: {known}")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise ArgumentError(f"{self.threads} threads: expected 1 to {MAX_THREADS}")
+        if self.kind == "reference" and (self.threads is not None or self.target is not None):
+            raise ArgumentError(f"device {self}: {self.kind} has no threads or instruction sets")
+        if not self.name:
+            object.__setattr__(self, "name", str(self))
+
+    def __str__(self) -> str:
+        """The text that `parse_devices` reads."""
+        target = "" if self.target is None else f"@{self.target}"
+        return f"{self.kind}{target}" + ("" if self.threads is None else f":{self.threads}")
+
+
+def parse_devices(text: str) -> tuple[DeviceSpec, ...]:
+    """Read a list such as "cpu:2,reference". Raises ArgumentError naming the part that is wrong."""
+    return uniquely_named([parse_device(part) for part in text.split(",")])
+
+
+def uniquely_named(specs: Sequence[DeviceSpec]) -> tuple[DeviceSpec, ...]:
+    """The devices with "#1", "#2", ... behind the names that several of them have."""
+    occurrences = Counter(spec.name for spec in specs)
+    seen: Counter[str] = Counter()
+    named: list[DeviceSpec] = []
+    for spec in specs:
+        seen[spec.name] += 1
+        repeated = occurrences[spec.name] > 1
+        named.append(replace(spec, name=f"{spec.name}#{seen[spec.name]}") if repeated else spec)
+    return tuple(named)
+
+
+def parse_device(text: str) -> DeviceSpec:
+    """Read one device. Raises ArgumentError."""
+    text = text.strip()
+    match = _SYNTAX.fullmatch(text)
+    if match is None:
+        raise ArgumentError(f"device {text!r} is not of the form KIND[@TARGET][:THREADS]")
+    kind, target, count = match["kind"], match["target"], match["threads"]
+    if target == "":
+        raise ArgumentError(f"device {text!r}: name an instruction set behind the @, such as {kind}@x86-64-v3")
+    if count is not None and not (count.isascii() and count.isdecimal()):
+        raise ArgumentError(f"device {text!r}: {count!r} is no number of threads")
+    return DeviceSpec(kind, None if count is None else int(count), target)
