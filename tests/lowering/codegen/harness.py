@@ -94,15 +94,16 @@ def run_kernel(
     threads: int = 1,
     scratch_bytes: int = 0,
     at_end: bool = True,
+    scalars: Sequence[int] = (),
 ) -> list[Array]:
     """Runs a kernel's threads one after the other, last first; every buffer is exact in size and guarded.
 
-    `outputs` give shapes, dtypes and the bytes found there before.
+    `outputs` give shapes, dtypes and the bytes found there before; `scalars` are as `Kernel` says.
     """
     buffers = [Guarded(array, at_end=at_end) for array in (*inputs, *outputs)]
     for thread in reversed(range(threads)):
         scratch = Guarded(np.full(-(-max(scratch_bytes, 64) // 64) * 64, 0xA5, np.uint8))
-        code.call(name, *[buffer.address for buffer in buffers], scratch.address, thread, threads)
+        code.call(name, *[buffer.address for buffer in buffers], *scalars, scratch.address, thread, threads)
     for given, buffer in zip(inputs, buffers, strict=False):
         assert given.tobytes() == buffer.array.tobytes(), "a kernel changed its input"
     return [buffer.array.copy() for buffer in buffers[len(inputs) :]]

@@ -15,7 +15,7 @@ from tosaic.tosa.dialect.attributes import RoundingModeAttr
 from tosaic.tosa.elements import numpy_dtype
 from xdsl.context import Context
 from xdsl.dialects.arith import Arith
-from xdsl.dialects.builtin import Builtin, ModuleOp, TensorType
+from xdsl.dialects.builtin import Builtin, IntegerType, ModuleOp, TensorType
 from xdsl.dialects.linalg import Linalg
 from xdsl.dialects.math import Math
 from xdsl.dialects.tensor import Tensor
@@ -28,14 +28,17 @@ from ..codegen.harness import Array, Code, run_kernel, targets
 def parse_region(inputs: Sequence[str], results: Sequence[str], body: str, *operations: type[Operation]) -> RegionOp:
     """A region with arguments %0, %1, ... of the tensor types `inputs`; `body` ends in `dispatch.yield`.
 
-    `operations` are classes to load besides those of the usual dialects.
+    An input that starts with a colon is a scalar (":index"). `operations` are classes to load besides those of the
+    usual dialects.
     """
-    arguments = ", ".join(f"%{i}: tensor<{type}>" for i, type in enumerate(inputs))
-    operands = ", ".join(f"%operand{i}" for i in range(len(inputs)))
-    types = ", ".join(f"tensor<{type}>" for type in inputs)
-    makers = "\n".join(f'%operand{i} = "test.op"() : () -> tensor<{type}>' for i, type in enumerate(inputs))
+    kinds = [type[1:] if type.startswith(":") else f"tensor<{type}>" for type in inputs]
+    kinds += ["index"] * sum(type.count("?") for type in results)
+    arguments = ", ".join(f"%{i}: {kind}" for i, kind in enumerate(kinds[: len(inputs)]))
+    operands = ", ".join(f"%operand{i}" for i in range(len(kinds)))
+    makers = "\n".join(f'%operand{i} = "test.op"() : () -> {kind}' for i, kind in enumerate(kinds))
     outputs = ", ".join(f"tensor<{type}>" for type in results)
-    text = f'{makers}\n"dispatch.region"({operands}) ({{\n^bb0({arguments}):\n{body}\n}}) : ({types}) -> ({outputs})'
+    block = f"^bb0({arguments}):\n{body}"
+    text = f'{makers}\n"dispatch.region"({operands}) ({{\n{block}\n}}) : ({", ".join(kinds)}) -> ({outputs})'
     context = Context(allow_unregistered=True)
     for dialect in (Builtin, Arith, Linalg, Math, Tensor, Dispatch):
         context.load_dialect(dialect)
@@ -81,21 +84,23 @@ def generic_text(
 
 
 def random_arrays(region: RegionOp, seed: int = 0) -> list[Array]:
-    """Inputs for a region: all values of narrow integers, floats of some magnitude."""
+    """Inputs for a region of known sizes: all values of narrow integers, floats of some magnitude."""
     rng = np.random.default_rng(seed)
-    arrays = []
-    for value in region.inputs:
-        type = cast("TensorType[Attribute]", value.type)
-        dtype = numpy_dtype(type.get_element_type())
-        shape = type.get_shape()
-        if dtype.kind == "b":
-            arrays.append(rng.integers(0, 2, shape).astype(np.bool_))
-        elif dtype.kind in "iu":
-            info = np.iinfo(dtype)
-            arrays.append(rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True))
-        else:
-            arrays.append((rng.normal(size=shape) * 3).astype(dtype))
-    return arrays
+    types = [cast("TensorType[Attribute]", value.type) for value in region.inputs]
+    return [random_array(rng, type.get_element_type(), type.get_shape()) for type in types]
+
+
+def random_array(rng: np.random.Generator, element: Attribute, shape: Sequence[int]) -> Array:
+    """Elements of a type: see `random_arrays`."""
+    dtype = numpy_dtype(element)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(np.bool_)
+    if dtype.kind in "iu":
+        bits = element.width.data if isinstance(element, IntegerType) else 64
+        return rng.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1, shape, dtype=np.int64, endpoint=True).astype(
+            dtype
+        )
+    return (rng.normal(size=shape) * 3).astype(dtype)
 
 
 def check(
@@ -109,7 +114,9 @@ def check(
 ) -> list[Array]:
     """Runs the region's kernel on every target and compares with its meaning; exactly, unless told otherwise."""
     arrays = random_arrays(region) if arrays is None else arrays
-    expected: list[Array] = [np.asarray(result) for result in evaluate_op(region, list(arrays))]
+    sizes = [np.asarray(0)] * len(region.result_dims)  # what the region makes tells its sizes
+    expected: list[Array] = [np.asarray(result) for result in evaluate_op(region, [*arrays, *sizes])]
+    tensors, scalars = kernel_arguments(region, arrays, expected)
     for target in on or targets():
         kernel = compile_region(region, target, "kernel")
         code = Code(kernel.text, target=target)
@@ -119,8 +126,9 @@ def check(
                 results = run_kernel(
                     code,
                     "kernel",
-                    arrays,
+                    tensors,
                     garbage,
+                    scalars=scalars,
                     threads=count,
                     scratch_bytes=kernel.scratch_bytes,
                     at_end=at_end,
@@ -128,6 +136,27 @@ def check(
                 for result, exact in zip(results, expected, strict=True):
                     _compare(result, exact, rtol, atol, f"{target.name}, {count} threads")
     return expected
+
+
+def kernel_arguments(
+    region: RegionOp, arrays: Sequence[Array], results: Sequence[Array]
+) -> tuple[list[Array], list[int]]:
+    """The arrays and the scalars that the region's kernel is called with, as `Kernel` says."""
+    placed = [(value.type, array) for value, array in zip(region.inputs, arrays, strict=True)]
+    tensors = [(type, array) for type, array in placed if isinstance(type, TensorType)]
+    scalars = [_bits(array) for type, array in placed if not isinstance(type, TensorType)]
+    outputs = zip(region.result_types, results, strict=True)
+    for type, array in [*tensors, *outputs]:
+        shape = cast("TensorType[Attribute]", type).get_shape()
+        assert len(shape) == array.ndim and all(a in (b, -1) or a < 0 for a, b in zip(shape, array.shape, strict=True))
+        scalars += [size for known, size in zip(shape, array.shape, strict=True) if known < 0]
+    return [array for _, array in tensors], scalars
+
+
+def _bits(scalar: Array) -> int:
+    """A scalar in the low bytes of an i64; those above hold anything."""
+    raw = np.asarray(scalar).tobytes()
+    return int.from_bytes(raw + b"\x5a" * (8 - len(raw)), "little", signed=True)
 
 
 def _compare(result: Array, exact: Array, rtol: float, atol: float, where: str) -> None:
