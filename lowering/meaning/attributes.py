@@ -35,10 +35,13 @@ from ...tosa.dialect.base import TosaOp
 from ...tosa.elements import numpy_dtype
 from ...tosa.interpreter import evaluate_operation
 from ..dialects import linalg, tiled
+from ..dialects.arith import LiftedOp
+from ..dialects.dispatch import CheckOp
 from ..dialects.linalg.relayout import PackOp, UnpackOp
 from ..dialects.linalg.shaped import SoftmaxOp
 from ..dialects.linalg.structured import RegionOp, ScalarFunctionOp
 from ..dialects.scalar import ApplyScaleOp
+from ..dialects.tensor import GatherOp
 
 Attributes: TypeAlias = dict[str, Any]
 
@@ -134,6 +137,23 @@ def _compare_floats(operation: arith.CmpfOp) -> Attributes:
 )
 def _cast(operation: Operation) -> Attributes:
     return {"element": _element(operation.operands[0].type)}
+
+
+@translates(LiftedOp)
+def _lifted(operation: LiftedOp) -> Attributes:
+    predicate = operation.attributes.get("predicate")
+    attributes: Attributes = {"element": _element(operation.operands[0].type)}
+    return attributes | {"predicate": predicate.value.data} if isinstance(predicate, IntegerAttr) else attributes
+
+
+@translates(CheckOp)
+def _check(operation: CheckOp) -> Attributes:
+    return {"message": operation.message.data}
+
+
+@translates(GatherOp)
+def _gather(operation: GatherOp) -> Attributes:
+    return {"dims": operation.dims}
 
 
 @translates(func.CallOp)

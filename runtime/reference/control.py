@@ -26,6 +26,14 @@ def _region(operation: Operation, operands: Sequence[Array], scope: Scope) -> Se
     return evaluate_block(block, operands[: len(block.arguments)], Scope(functions=scope.functions))
 
 
+@meaning_of("dispatch.check")
+def _check(operation: Operation, operands: Sequence[Array], _: Scope) -> Sequence[Array]:
+    condition, *values = operands
+    if not condition:
+        raise ArgumentError(operation.attributes["message"].format(*(int(value) for value in values)))
+    return ()
+
+
 @meaning_of("scf.for")
 def _for(operation: Operation, operands: Sequence[Array], scope: Scope) -> Sequence[Array]:
     lower, upper, step, *carried = operands

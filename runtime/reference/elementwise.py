@@ -107,6 +107,14 @@ _INTEGER_PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ug
 _ORDERED_PREDICATES = ("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord")
 _UNORDERED_PREDICATES = ("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true")
 
+_OPERANDS = {"math.absi": 1, "math.ctpop": 1, "math.fma": 3, "math.copysign": 2, "math.atan2": 2}
+_TWO_FLOATS = ("addf", "subf", "mulf", "divf", "maximumf", "minimumf", "maxnumf", "minnumf")
+_OPERANDS |= dict.fromkeys(["math.fpowi", "math.powf", *(f"arith.{name}" for name in _TWO_FLOATS)], 2)
+
+INTEGER_FUNCTIONS = {name: _OPERANDS.get(name, 2) for name in (*_SIGNED, *_UNSIGNED)} | dict.fromkeys(_COUNTS, 1)
+FLOAT_FUNCTIONS = {name: _OPERANDS.get(name, 1) for name in (*_FLOAT, *_TRANSCENDENTAL)}
+"""The operations that are a function of elements, with the number of their operands."""
+
 REDUCERS: dict[str, np.ufunc] = {
     "arith.addi": np.add,
     "arith.addf": np.add,
@@ -255,7 +263,7 @@ def _cast(operation: Operation, operands: Sequence[Array], _: Scope) -> Sequence
     return (cast(operands[0], operation.attributes["element"], operation.types[0], zero_extended),)
 
 
-@meaning_of("arith.bitcast")
+@meaning_of("arith.bitcast", "tensor.bitcast")
 def _bitcast(operation: Operation, operands: Sequence[Array], _: Scope) -> Sequence[Array]:
     return (np.asarray(operands[0]).view(operation.types[0].dtype),)
 

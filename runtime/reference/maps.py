@@ -95,6 +95,12 @@ def index_of(map: Map, grid: Sequence[Array], shape: Sequence[int]) -> tuple[Arr
     """The index arrays by which `map` reads a tensor of `shape`. Raises ArgumentError for an index outside of it."""
     indices = tuple(np.asarray(value_of(expression, grid)) for expression in map[1])
     for axis, (index, size) in enumerate(zip(indices, shape, strict=True)):
-        if index.size and (index.min() < 0 or index.max() >= size):
-            raise ArgumentError(f"index {index.min()}..{index.max()} is outside of dimension {axis} of size {size}")
+        check_index(index, axis, size)
     return indices
+
+
+def check_index(index: Array, axis: int, size: int) -> None:
+    """Raise ArgumentError for an index outside of dimension `axis`, which has `size` elements."""
+    if index.size and (index.min() < 0 or index.max() >= size):
+        wrong = index.min() if index.min() < 0 else index.max()
+        raise ArgumentError(f"index {wrong} is outside of dimension {axis} of size {size}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .evaluator import Array, Scope, evaluate_block, meaning_of
-from .maps import grid_of
+from .maps import check_index, grid_of
 from .records import Operation
 
 
@@ -77,6 +77,22 @@ def _extract(_: Operation, operands: Sequence[Array], __: Scope) -> Sequence[Arr
     return (np.asarray(source[_inside(source, indices)]),)
 
 
+@meaning_of("tensor.gather")
+def _gather(operation: Operation, operands: Sequence[Array], _: Scope) -> Sequence[Array]:
+    """Slices at the positions along `dims` that the last dimension of the indices holds."""
+    source, indices = operands
+    dims = operation.attributes["dims"]
+    places = [indices[..., position].astype(np.int64) for position in range(len(dims))]
+    for dim, place in zip(dims, places, strict=True):
+        check_index(place, dim, source.shape[dim])
+    rest = [dim for dim in range(source.ndim) if dim not in dims]
+    picked = source.transpose([*dims, *rest])[tuple(places)]
+    batch = indices.ndim - 1
+    if len(operation.types[0].shape or ()) == batch + source.ndim:
+        picked = np.expand_dims(picked, tuple(batch + dim for dim in dims))
+    return (np.ascontiguousarray(picked),)
+
+
 @meaning_of("tensor.insert")
 def _insert(_: Operation, operands: Sequence[Array], __: Scope) -> Sequence[Array]:
     value, dest, *indices = operands
@@ -87,8 +103,7 @@ def _insert(_: Operation, operands: Sequence[Array], __: Scope) -> Sequence[Arra
 
 def _inside(array: Array, indices: Sequence[Array]) -> tuple[Array, ...]:
     for axis, (index, size) in enumerate(zip(indices, array.shape, strict=True)):
-        if index.size and (index.min() < 0 or index.max() >= size):
-            raise ArgumentError(f"index {index.min()}..{index.max()} is outside of dimension {axis} of size {size}")
+        check_index(index, axis, size)
     return tuple(indices)
 
 
