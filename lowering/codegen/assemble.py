@@ -7,16 +7,16 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from ..target import Target
-
-_ARCHITECTURES = ("x86_64", "aarch64")
-"""Features that name an architecture, which LLVM knows from the triple."""
+from .emit import ATTRIBUTES
 
 
 def assemble(text: str, target: Target) -> bytes:
     """The ELF object of a module of LLVM IR. Raises RuntimeError with LLVM's message if the text is not valid IR."""
-    features = ",".join(f"+{feature}" for feature in target.features if feature not in _ARCHITECTURES)
-    target_machine = _target_machine(target.triple, target.cpu, features)
-    with llvm.parse_assembly(text) as module:
+    # What may be used are the target's features alone, whatever else its processor has: the runtime checks for those.
+    features = ",".join(f"+{feature}" for feature in target.features if feature != target.architecture)
+    target_machine = _target_machine(target.triple, target.baseline, features)
+    attributes = f'attributes {ATTRIBUTES} = {{ nounwind "no-builtins" "tune-cpu"="{target.cpu}" }}\n'
+    with llvm.parse_assembly(text + attributes) as module:
         module.triple = target.triple
         module.data_layout = str(target_machine.target_data)
         _optimise(module, target_machine)

@@ -1,7 +1,7 @@
 """Conversions between number formats that hold on every target, without calls into a runtime library.
 
-f16 needs F16C and bf16 needs AVX512-BF16 to be converted by an instruction, and the latter flushes subnormals; LLVM
-would call a library elsewhere. Here both are integer code where the instruction is missing or inexact.
+f16 needs F16C, AArch64 or Zfh and bf16 needs AVX512-BF16 to be converted by an instruction, and the latter flushes
+subnormals; LLVM would call a library elsewhere. Here both are integer code where the instruction is missing or inexact.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _truncate_bfloat(f: Function, value: Value) -> Value:
 
 
 def _extend_half(f: Function, target: Target, value: Value) -> Value:
-    if target.has("f16c"):
+    if target.converts_half:
         return f.cast("fpext", value, F32)
     bits = f.cast("zext", f.bitcast(value, _lanes_like(value, I16)), I32)
     magnitude = f.shl(f.and_(bits, f.const(bits.type, 0x7FFF)), f.const(bits.type, 13))
@@ -68,7 +68,7 @@ def _extend_half(f: Function, target: Target, value: Value) -> Value:
 
 
 def _truncate_half(f: Function, target: Target, value: Value) -> Value:
-    if target.has("f16c"):
+    if target.converts_half:
         return f.cast("fptrunc", value, F16)
     bits = f.bitcast(value, _lanes_like(value, I32))
     magnitude = f.bitcast(fabs(f, value), bits.type)

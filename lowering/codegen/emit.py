@@ -25,8 +25,8 @@ from .types import (
     vector_type,
 )
 
-ATTRIBUTES = 'nounwind "no-builtins"'
-"""`no-builtins` keeps LLVM from turning loops into memcpy and memset calls, which an image could not resolve."""
+ATTRIBUTES = "#0"
+"""The group of attributes that all functions have, which `assemble` defines: they differ from target to target."""
 
 
 class Branch:

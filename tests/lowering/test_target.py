@@ -68,9 +68,73 @@ def test_convolutions_tile_within_rows_of_the_image() -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(ArgumentError) as caught:
-        resolve_target("pentium")
+    with pytest.raises(ArgumentError, match=r"did you mean .*znver4") as caught:
+        resolve_target("znver9")
     assert all(name in str(caught.value) for name in known_targets())
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "has", "lacks"),
+    [
+        ("znver4", "x86_64", {"avx512vnni", "avx512bf16"}, {"avxvnni"}),
+        ("alderlake", "x86_64", {"avxvnni", "fma"}, {"avx512f"}),
+        ("nehalem", "x86_64", {"sse4.2"}, {"avx"}),
+        ("cortex-a53", "aarch64", {"neon"}, {"dotprod"}),
+        ("cortex-a76", "aarch64", {"dotprod", "fullfp16"}, {"bf16"}),
+        ("neoverse-v1", "aarch64", {"dotprod", "fullfp16", "bf16"}, set()),
+        ("apple-m1", "aarch64", {"dotprod"}, {"bf16"}),
+        ("sifive-u74", "riscv64", {"d", "c"}, {"v"}),
+        ("spacemit-x60", "riscv64", {"v", "zfh"}, set()),
+    ],
+)
+def test_processors_have_the_features_that_llvm_gives_them(
+    name: str, architecture: str, has: set[str], lacks: set[str]
+) -> None:
+    target = resolve_target(name)
+    assert (target.name, target.architecture, target.cpu) == (name, architecture, name)
+    assert has <= set(target.features)
+    assert not lacks & set(target.features)
+
+
+@pytest.mark.parametrize(
+    ("triple", "least"),
+    [("x86_64-linux-gnu", "sse4.2"), ("aarch64-linux-gnu", "neon"), ("riscv64-unknown-linux-gnu", "d")],
+)
+def test_a_triple_alone_is_the_least_of_its_architecture(triple: str, least: str) -> None:
+    target = resolve_target(triple=triple)
+    assert triple.startswith(target.architecture)
+    assert least in target.features
+    assert target == resolve_target(target.architecture)
+
+
+def test_features_are_added_and_taken_away() -> None:
+    more = resolve_target(triple="aarch64-linux-gnu", features="+dotprod,+bf16")
+    assert {"dotprod", "bf16"} <= set(more.features)
+    less = resolve_target(cpu="neoverse-v1", features=["-bf16"])
+    assert set(resolve_target("neoverse-v1").features) - set(less.features) == {"bf16"}
+    assert resolve_target("riscv64", features="+v").vector_bits == 128
+    assert not resolve_target("x86-64-v4+vnni", features="-avx512vnni").vnni
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"triple": "sparc-linux-gnu"}, "unknown target triple 'sparc-linux-gnu'; known triples: x86_64-linux-gnu"),
+        ({"triple": "aarch64-pc-windows"}, "unknown target triple"),
+        ({"triple": "aarch64-linux-gnu", "cpu": "cortex-a67"}, "unknown CPU 'cortex-a67'.*did you mean .*cortex-a76"),
+        ({"triple": "aarch64-linux-gnu", "features": "+dotprd"}, "unknown feature '+dotprd'.*did you mean dotprod"),
+        ({"triple": "aarch64-linux-gnu", "features": "dotprod"}, "write .NAME or -NAME"),
+        ({"triple": "riscv64-linux-gnu", "features": "+zvl256b"}, "requires 'v'"),
+        ({"triple": "riscv64-linux-gnu", "cpu": "generic-rv64"}, "less than rv64gc.*lacks m"),
+        ({"name": "x86-64-v3", "triple": "aarch64-linux-gnu"}, "x86-64-v3 is x86_64, not aarch64-linux-gnu"),
+        ({"name": "x86-64-v3", "cpu": "znver4"}, "not both"),
+        ({"name": "generic"}, "of several architectures: say which"),
+        ({"name": "k8"}, "k8 is older than x86-64-v2, the oldest supported: it lacks"),
+    ],
+)
+def test_what_cannot_be_a_target_is_refused(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message.replace("+", "[+]")):
+        resolve_target(**arguments)
 
 
 def test_levels_include_the_lower_ones() -> None:
@@ -81,7 +145,7 @@ def test_levels_include_the_lower_ones() -> None:
 
 def test_a_host_is_placed_at_the_highest_level_it_has() -> None:
     features = frozenset(resolve_target("x86-64-v3").features) - {"x86_64"} | {"avx512f", "avxvnni"}
-    host = x86.from_host("alderlake", features)
+    host = x86.from_features("alderlake", "alderlake", features)
     assert (host.cpu, host.vector_bits, host.vnni) == ("alderlake", 256, True)
     with pytest.raises(ArgumentError, match=r"it lacks.*ssse3"):
-        x86.from_host("k8", frozenset({"sse2"}))
+        x86.from_features("k8", "k8", frozenset({"sse2"}))

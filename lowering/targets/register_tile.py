@@ -1,0 +1,56 @@
+"""The register tile that keeps the multipliers of a CPU busy, by a model of its cycles.
+
+The micro-kernel multiplies `m0` broadcast elements of the left side with V = n0 / lanes vectors of the pre-tiled right
+side per step of k. It keeps m0 * V accumulators, V vectors of the right side and one broadcast in registers:
+
+    m0 * V + V + 1 <= registers - 1      (one is left to LLVM for addresses of constants and conversions)
+
+so 32 registers of 512 bits fit 14x32, 9x48 and 6x64 of f32, 32 of 128 bits 9x12 and 6x16, 16 of 256 bits 6x16. Per
+step it issues m0 * V multiply-adds and m0 + V loads, as many of each per cycle, and a multiply-add takes four cycles:
+V = 1 is bound by loads, fewer than eight accumulators by latency. `_cycles` says this, `register_tile` takes the tile
+that needs the fewest cycles for the contraction at hand, edges included: 49 rows make seven rows of seven, 144 columns
+three of 48.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from ..contraction import Contraction
+from ..target import Target, Tile
+
+_ISSUED = 2
+"""Multiply-adds, and loads, that begin in one cycle: Zen 4/5, Intel since Skylake, Cortex-A76 and later."""
+
+_FMA_LATENCY = 4
+"""Cycles from operands to result of a multiply-add, on the same."""
+
+_STEP_OVERHEAD = 0.5
+"""Cycles that a step of k takes besides, for the loop and for loads that miss the first cache: favours big tiles."""
+
+
+@lru_cache(maxsize=4096)
+def register_tile(target: Target, contraction: Contraction, k0: int, lhs_offset: int = 0) -> Tile:
+    """The tile for `contraction`. Left side and result stay in rows: broadcasts read them where they lie."""
+    lanes = target.vector_bits // 32
+    m0, vectors = min(_fitting(target, contraction), key=lambda fit: _cycles(contraction, *fit, lanes))
+    return Tile(m0, vectors * lanes, k0, lhs_offset)
+
+
+def _fitting(target: Target, contraction: Contraction) -> Iterator[tuple[int, int]]:
+    """Every (m0, V) that fits in the registers. Without a fused multiply-add the product needs one more."""
+    budget = target.vector_registers - (1 if target.fma else 2)
+    for vectors in (1, 2, 3, 4):
+        most = (budget - 1 - vectors) // vectors
+        for m0 in range(1, min(most, contraction.m) + 1):
+            yield m0, vectors
+
+
+def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int) -> float:
+    """Cycles per step of k over the whole result, with edge tiles computed in full."""
+    step = max(m0 * vectors / _ISSUED, (m0 + vectors) / _ISSUED, _FMA_LATENCY) + _STEP_OVERHEAD
+    runs = contraction.m // contraction.row_run
+    row_tiles = runs * -(-contraction.row_run // m0)
+    column_tiles = -(-contraction.n // (vectors * lanes))
+    return step * row_tiles * column_tiles
