@@ -141,7 +141,7 @@ func.func @main(%a: tensor<3x5xi32>, %at: tensor<3xi32>, %best: tensor<3xi32>) -
     %q = arith.select %c, %k, %p : i32
     %n = arith.select %c, %x, %m : i32
     linalg.yield %q, %n : i32, i32
-  } -> tensor<3xi32>, tensor<3xi32>
+  } -> (tensor<3xi32>, tensor<3xi32>)
   return %r#0, %r#1 : tensor<3xi32>, tensor<3xi32>
 }
 """
