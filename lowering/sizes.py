@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, cast
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IndexType, IntegerAttr, IntegerType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IndexType, IntegerAttr, IntegerType, TensorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import (
     CastOp,
@@ -20,7 +20,7 @@ from xdsl.dialects.tensor import (
     InsertSliceOp,
     PadOp,
 )
-from xdsl.ir import BlockArgument, Operation, OpResult, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from .dialects.dispatch import RegionOp, SegmentOp, dynamic_dims
@@ -51,6 +51,13 @@ class Sizes:
                 size if size != DYNAMIC_INDEX else other for size, other in zip(shape, found, strict=True)
             )
         return self._known[value]
+
+    def settle(self, block: Block) -> None:
+        """Do all arithmetic that sizes of tensors of `block` need now, so that none is added later."""
+        for op in list(block.ops):
+            for result in op.results:
+                if isinstance(result.type, TensorType):
+                    self.of(result)
 
     def dynamic(self, value: SSAValue) -> list[SSAValue]:
         """An index for each `?` of the type of `value`, in order."""

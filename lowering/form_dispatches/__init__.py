@@ -1,16 +1,22 @@
 """form-dispatches: operations that belong together become `dispatch.region`s, the units that one device runs.
 
-Afterwards the body of a function holds constants, regions, reshapes (which are views) and its return. A region has at
-most one root with its fusable pad in front and ONE `linalg.generic` behind, the element-wise consumers merged. Which
-operations share a region is told in `grouping`.
+Afterwards a host block (the body of a function, of its loops and branches) holds constants, regions, reshapes (which
+are views), scalar arithmetic with what reads scalars out of tensors and makes tensors of them, checks, control flow and
+its terminator. A region has at most one root with its fusable pad in front and ONE `linalg.generic` behind, the
+element-wise consumers merged. Which operations share a region is told in `grouping`; sizes and other scalars that a
+region needs are inputs, passed by value.
 """
 
 from __future__ import annotations
 
 from xdsl.dialects.builtin import ModuleOp
 
-from ..ir import erase_dead, functions
+from ..ir import erase_dead, functions, host_blocks
+from ..sizes import Sizes
+from .bodies import flatten_bodies
+from .extents import Extents
 from .grouping import form_groups
+from .host import settle_host
 from .outline import outline
 from .prepare import prepare
 
@@ -18,8 +24,14 @@ from .prepare import prepare
 def form_dispatches(module: ModuleOp) -> None:
     """Rewrite every function of `module` in place."""
     for function in functions(module):
-        block = function.body.block
-        prepare(block)
-        erase_dead(block)
-        outline(block, form_groups(block))
-        erase_dead(block)
+        sizes = Sizes()
+        flatten_bodies(function)
+        settle_host(function, sizes)
+        blocks = host_blocks(function)
+        for block in reversed(blocks):  # what a branch reads is known before what comes in front of it is placed
+            extents = Extents(sizes)
+            prepare(block, extents)
+            erase_dead(block)
+            sizes.settle(block)
+            outline(block, form_groups(block, extents), sizes)
+            erase_dead(block)

@@ -10,25 +10,41 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue, Use
 
 from ..ir import operands_with_captures
-from .elementwise import identity_operands, is_elementwise, iteration_shape
+from .elementwise import identity_operands, is_elementwise
+from .extents import Extents
 
 Cluster = list[GenericOp]
 """In program order."""
 
 CONSTANTS = ("tosa.const", "arith.constant")
 
+_HOST_DIALECTS = ("arith", "math", "scf", "dispatch", "device")
+_HOST_OPERATIONS = ("tensor.dim", "tensor.extract", "tensor.from_elements", "tensor.cast")
+
+AFFINITY = "device.affinity"
+"""The attribute that says on which device an operation is to run."""
+
+
+def runs_on_host(op: Operation) -> bool:
+    """Whether `op` is none that dispatches are made of: scalar arithmetic, control flow, a transfer."""
+    return op.name not in CONSTANTS and (op.dialect_name() in _HOST_DIALECTS or op.name in _HOST_OPERATIONS)
+
 
 def constant_values(block: Block) -> set[SSAValue]:
     """The values of `block` that depend on constants only."""
     constant: set[SSAValue] = set()
     for op in block.ops:
-        if op.name in CONSTANTS or (op.results and all(value in constant for value in operands_with_captures(op))):
+        reads_constants = all(value in constant for value in operands_with_captures(op))
+        if op.name in CONSTANTS or (op.results and reads_constants and not runs_on_host(op)):
             constant.update(op.results)
     return constant
 
 
-def form_clusters(block: Block, constant: set[SSAValue]) -> dict[Operation, Cluster]:
-    """The cluster of every element-wise operation of `block`. What is constant and what is not never mix."""
+def form_clusters(block: Block, constant: set[SSAValue], extents: Extents) -> dict[Operation, Cluster]:
+    """The cluster of every element-wise operation of `block`.
+
+    What is constant and what is not never mix, nor do wishes for devices.
+    """
     cluster_of: dict[Operation, Cluster] = {}
     clusters: list[Cluster] = []
     for op in reversed(block.ops):
@@ -40,8 +56,9 @@ def form_clusters(block: Block, constant: set[SSAValue]) -> dict[Operation, Clus
             cluster is None
             or any(consumer is not cluster for consumer in consumers)
             or len(consumers) != sum(result.uses.get_length() for result in op.res)
-            or iteration_shape(cluster[0]) != iteration_shape(op)
+            or extents.shape(cluster[0].res[0]) != extents.shape(op.res[0])
             or (cluster[0].res[0] in constant) != (op.res[0] in constant)
+            or cluster[0].attributes.get(AFFINITY) != op.attributes.get(AFFINITY)
         ):
             cluster = []
             clusters.append(cluster)

@@ -7,8 +7,6 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
-from ..ir import shape_of
-
 
 def is_elementwise(op: Operation) -> bool:
     """Whether `op` computes each element of its results from elements of its inputs alone, in the order of the loops.
@@ -27,11 +25,6 @@ def is_elementwise(op: Operation) -> bool:
 
 def output_maps(op: GenericOp) -> list[AffineMap]:
     return [map.data for map in op.indexing_maps.data[len(op.inputs) :]]
-
-
-def iteration_shape(op: GenericOp) -> tuple[int, ...]:
-    """The extents of the loops of an element-wise op: the shape of its results."""
-    return shape_of(op.res[0])
 
 
 def identity_operands(op: GenericOp) -> list[int]:

@@ -9,6 +9,10 @@
 3. A reduction takes in the element-wise group that computes its operand when nothing else reads it.
 
 What depends on constants only is never mixed with what does not: const-eval computes it away.
+What the host does stands between: in front of all groups where it needs none of them, else behind the latest that it
+needs, so that a cluster that needs it in turn does not join a group before. Operations that wish for different devices
+never share a group.
+Two iteration spaces are the same only if their sizes are certainly equal, see `extents`.
 Every decision looks at an operation's operands or uses once: the cost is linear in the size of the function.
 """
 
@@ -21,8 +25,9 @@ from typing import cast
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
-from xdsl.ir import Block, Operation, OpResult, SSAValue, Use
+from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue, Use
 from xdsl.ir.affine import AffineDimExpr
+from xdsl.traits import IsTerminator
 
 from ..dialects.linalg import (
     BatchMatmulOp,
@@ -34,9 +39,10 @@ from ..dialects.linalg import (
     PoolingNhwcMaxOp,
     PoolingNhwcSumOp,
 )
-from ..ir import operands_with_captures, padding_value, shape_of
-from .clusters import CONSTANTS, Cluster, constant_values, form_clusters
-from .elementwise import identity_operands, iteration_shape
+from ..ir import operands_with_captures, padding_value
+from .clusters import AFFINITY, CONSTANTS, Cluster, constant_values, form_clusters, runs_on_host
+from .elementwise import identity_operands
+from .extents import Extents
 
 VIEWS = (CollapseShapeOp, ExpandShapeOp)
 INITS = (EmptyOp, FillOp)
@@ -51,6 +57,10 @@ class Group:
     index: int
     constant: bool
     root: Operation | None = None
+    host: Operation | None = None
+    """Instead of a root: what the host does at this place. Such a group has nothing else."""
+    early: bool = False
+    """Whether the host can do it before anything else."""
     collapse: CollapseShapeOp | None = None
     """The reshape between a depthwise convolution and its consumers, which stays inside."""
     producers: list[GenericOp] = field(default_factory=list)
@@ -74,14 +84,22 @@ class Group:
 
     @property
     def takes_consumers(self) -> bool:
+        if self.host is not None:
+            return False
         if self.root is None or isinstance(self.root, WINDOWS + CONTRACTIONS):
             return True
         return is_reduction(self.root)
 
     @property
-    def iteration_shape(self) -> tuple[int, ...]:
+    def iteration_space(self) -> SSAValue:
+        """A tensor with the extents of the loops that consumers join."""
         value = self.value
-        return shape_of(value) if value is not None else iteration_shape(self.elementwise[0])
+        return value if value is not None else self.elementwise[0].res[0]
+
+    @property
+    def affinity(self) -> Attribute | None:
+        """The device that an operation of the group wishes for."""
+        return next((op.attributes[AFFINITY] for op in self.operations if AFFINITY in op.attributes), None)
 
 
 def is_reduction(op: Operation) -> bool:
@@ -93,31 +111,35 @@ def is_reduction(op: Operation) -> bool:
     )
 
 
-def form_groups(block: Block) -> list[Group]:
-    """The groups of a function body, in an order in which they can run."""
-    return _Grouping(block).groups
+def form_groups(block: Block, extents: Extents) -> list[Group]:
+    """The groups of a host block, in an order in which they can run."""
+    return _Grouping(block, extents).groups
 
 
 class _Grouping:
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, extents: Extents) -> None:
+        self.block = block
+        self.extents = extents
         self.constant_values = constant_values(block)
-        self.cluster_of = form_clusters(block, self.constant_values)
+        self.cluster_of = form_clusters(block, self.constant_values, extents)
         self.group_of: dict[SSAValue, Group] = {}
         self.opened = 0
         self.live: list[Group] = []
         for op in block.ops:
             self._place(op)
         # What is constant comes first: groups may have taken in consumers that read constants computed later.
-        self.groups = sorted(self.live, key=lambda group: (not group.constant, group.index))
+        self.groups = sorted(self.live, key=lambda group: (not group.constant, not group.early, group.index))
 
     def _is_constant(self, op: Operation) -> bool:
         return op.results[0] in self.constant_values
 
     def _place(self, op: Operation) -> None:
         """Rule 2."""
-        if op.name in CONSTANTS or not op.results or isinstance(op, INITS):
+        if op.name in CONSTANTS or isinstance(op, INITS) or op.has_trait(IsTerminator):
             return
-        if isinstance(op, VIEWS):
+        if runs_on_host(op):
+            self._open_host(op)
+        elif isinstance(op, VIEWS):
             self._place_view(op)
         elif isinstance(op, PadOp) and pads_window(op) and all(_is_window_image(use) for use in op.result.uses):
             pass  # goes into the group of each window operation that reads it
@@ -145,15 +167,23 @@ class _Grouping:
         inside: set[SSAValue] = {result for op in cluster for result in op.res}
         latest: Group | None = None
         for op in cluster:
-            for value in operands_with_captures(op):
+            for value in self._read(op):
                 group = None if value in inside else self._computed_by(value)
-                if group is not None and (latest is None or group.index > latest.index):
+                if group is not None and not group.early and (latest is None or group.index > latest.index):
                     latest = group
         if latest is None or constant or not self._fuses(cluster, inside, latest):
             latest = self._open(cluster[0])
         latest.elementwise += cluster
         for value in inside:
             self.group_of[value] = latest
+
+    def _read(self, op: Operation) -> Iterator[SSAValue]:
+        """The values that `op` needs, those among them that make its initial values and the views it reads."""
+        for value in operands_with_captures(op):
+            yield value
+            producer = value.op if isinstance(value, OpResult) else None
+            if isinstance(producer, INITS + VIEWS) and producer.operands and producer.parent is self.block:
+                yield from self._read(producer)
 
     def _computed_by(self, value: SSAValue) -> Group | None:
         """The group whose result `value` is or views; None for constants and arguments of the function."""
@@ -165,7 +195,9 @@ class _Grouping:
 
     def _fuses(self, cluster: Cluster, inside: set[SSAValue], group: Group) -> bool:
         """Whether the cluster iterates as the group does and reads its values in place, not through views."""
-        if not group.takes_consumers or group.iteration_shape != iteration_shape(cluster[0]):
+        if not group.takes_consumers or not self._same_space(group.iteration_space, cluster[0].res[0]):
+            return False
+        if not _agree(group.affinity, cluster[0].attributes.get(AFFINITY)):
             return False
         for op in cluster:
             in_place = identity_operands(op)
@@ -175,6 +207,17 @@ class _Grouping:
                 if index not in in_place or value not in self.group_of:
                     return False
         return True
+
+    def _same_space(self, first: SSAValue, second: SSAValue) -> bool:
+        return self.extents.shape(first) == self.extents.shape(second)
+
+    def _open_host(self, op: Operation) -> None:
+        """What needs no group comes before all of them: its results keep nothing from fusing."""
+        group = Group(self.opened, constant=False, host=op)
+        group.early = all(producer is None or producer.early for producer in map(self._computed_by, self._read(op)))
+        self.opened += 1
+        self.live.append(group)
+        self.group_of.update(dict.fromkeys(op.results, group))
 
     def _open(self, op: Operation) -> Group:
         group = Group(self.opened, self._is_constant(op))
@@ -191,7 +234,9 @@ class _Grouping:
             absorbed = (
                 producer is not None
                 and producer.root is None
+                and producer.host is None
                 and not producer.constant
+                and _agree(producer.affinity, reduction.attributes.get(AFFINITY))
                 and all(isinstance(expr, AffineDimExpr) for expr in map.results)
                 and _only_read_by(producer, reduction, index)
                 and self._reads_every_loop(producer)
@@ -212,6 +257,11 @@ class _Grouping:
         )
 
 
+def _agree(first: Attribute | None, second: Attribute | None) -> bool:
+    """Whether two wishes for devices can be fulfilled together."""
+    return first is None or second is None or first == second
+
+
 def _only_read_by(producer: Group, reduction: GenericOp, index: int) -> bool:
     """Whether the producer's last value goes to operand `index` of `reduction` and nothing else leaves the group."""
     members: set[Operation] = set(producer.elementwise)
@@ -226,7 +276,8 @@ def _only_read_by(producer: Group, reduction: GenericOp, index: int) -> bool:
 def pads_window(op: PadOp) -> bool:
     """Whether `op` does what the padding of a convolution or pooling does: a constant around height and width."""
     low, high = op.static_low.get_values(), op.static_high.get_values()
-    return len(low) == 4 and not any((low[0], low[3], high[0], high[3])) and padding_value(op) is not None
+    known = not op.low and not op.high
+    return known and len(low) == 4 and not any((low[0], low[3], high[0], high[3])) and padding_value(op) is not None
 
 
 def _is_window_image(use: Use) -> bool:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AffineMapAttr, FloatAttr, IntegerAttr
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp, YieldOp
 from xdsl.dialects.tensor import EmptyOp
 from xdsl.ir import Attribute, Block, OpResult, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
 
-from ..ir import constant_array, shape_of, tensor_type
+from ..ir import constant_array, tensor_type
+from ..sizes import Size, as_value
 
 _SPLAT_PROBE = 64
 """Elements looked at first: few constants that are not splats get past them, so big weights are not scanned."""
@@ -24,26 +25,33 @@ def merge_elementwise(
     chain: Sequence[GenericOp],
     results: Sequence[SSAValue],
     root: SSAValue | None,
+    sizes: Sequence[Size],
     local: Callable[[SSAValue], SSAValue],
 ) -> tuple[list[EmptyOp], GenericOp]:
     """One generic that computes `results` of the element-wise `chain`, whose bodies move into it.
 
-    `results` may name `root`, what the region computed before. `local` maps a value to what it is called inside the
-    region. Returns the empty tensors that the new op writes, and the op.
+    `results` may name `root`, what the region computed before; `sizes` are the extents of the loops. `local` maps a
+    value to what it is called inside the region. Returns the empty tensors that the new op writes, and the op.
     """
-    shape = shape_of(chain[0].res[0])
-    merger = _Merger(len(shape), local)
-    identity = AffineMap.identity(len(shape))
+    merger = _Merger(len(sizes), local)
+    identity = AffineMap.identity(len(sizes))
     if root is not None and root in results:
         merger.scalars[root] = merger.read(root, identity)
     for op in chain:
         merger.add(op, None)
-    empties = [EmptyOp([], TensorType(tensor_type(result).get_element_type(), shape)) for result in results]
+    empties = [_empty_like(result, sizes, local) for result in results]
     for empty in empties:
         merger.add_argument(empty.tensor, identity)
-    parallel = [IteratorTypeAttr.parallel()] * len(shape)
+    parallel = [IteratorTypeAttr.parallel()] * len(sizes)
     scalars = [merger.scalars[result] for result in results]
     return empties, merger.finish([empty.tensor for empty in empties], scalars, parallel)
+
+
+def _empty_like(value: SSAValue, sizes: Sequence[Size], local: Callable[[SSAValue], SSAValue]) -> EmptyOp:
+    """A tensor of the type of `value`, whose unknown sizes are among the `sizes`, as they are called inside."""
+    type = tensor_type(value)
+    asked = [size for size, known in zip(sizes, type.get_shape(), strict=True) if known == DYNAMIC_INDEX]
+    return EmptyOp([local(as_value(size, value)) for size in asked], type)
 
 
 def merge_into_reduction(
@@ -106,20 +114,21 @@ class _Merger:
                 expr = dims[inner.dim.value.data]
                 assert isinstance(expr, AffineDimExpr)
                 inner.dim = IndexOp(expr.position).dim
+            inner.operands = [self._inside(operand) for operand in inner.operands]
             self.body.add_op(inner)
             if isinstance(inner, arith.ConstantOp):
                 self.constants[inner.value] = inner.result
-            for index, operand in enumerate(inner.operands):
-                if self._defining_block(operand) is not self.body:
-                    inner.operands[index] = self.local(operand)
         yielded = block.last_op
         assert yielded is not None
-        self.scalars.update(zip(op.res, yielded.operands, strict=True))
+        self.scalars.update(zip(op.res, [self._inside(value) for value in yielded.operands], strict=True))
 
-    @staticmethod
-    def _defining_block(value: SSAValue) -> Block | None:
+    def _inside(self, value: SSAValue) -> SSAValue:
+        """What an operand is called in the body: constants from outside are repeated there."""
         owner = value.owner
-        return owner if isinstance(owner, Block) else owner.parent
+        if (owner if isinstance(owner, Block) else owner.parent) is self.body:
+            return value
+        constant = owner.value if isinstance(owner, arith.ConstantOp) else None
+        return self._constant(constant) if isinstance(constant, FloatAttr | IntegerAttr) else self.local(value)
 
     def _substituted(self, map: AffineMap, dims: Sequence[AffineExpr] | None) -> AffineMap:
         return map if dims is None else map.replace_dims_and_symbols(dims, [], self.loops, 0)

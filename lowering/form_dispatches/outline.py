@@ -10,13 +10,18 @@ from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 
 from ..dialects.dispatch import RegionOp, YieldOp
-from ..ir import erase
+from ..ir import erase, operands_with_captures
+from ..sizes import Sizes
+from .clusters import AFFINITY
 from .grouping import WINDOWS, Group, pads_window
 from .merge import merge_elementwise, merge_into_reduction
 
 
-def outline(block: Block, groups: list[Group]) -> None:
-    """Replace the operations of `groups` in `block` by regions, in the order of the groups."""
+def outline(block: Block, groups: list[Group], sizes: Sizes) -> None:
+    """Replace the operations of `groups` in `block` by regions, in the order of the groups.
+
+    What the host does takes its place among them.
+    """
     terminator = block.last_op
     assert terminator is not None
     views = {op: None for op in block.ops if isinstance(op, CollapseShapeOp | ExpandShapeOp)}
@@ -33,14 +38,17 @@ def outline(block: Block, groups: list[Group]) -> None:
             and isinstance(value.op, CollapseShapeOp | ExpandShapeOp)
             and value.op.parent is None
         ):
-            place(value.op.src)
+            for operand in value.op.operands:
+                place(operand)
             block.insert_op_before(value.op, cast(Operation, terminator))
 
     for group in groups:
-        region = _Outliner(group).build()
-        for value in region.inputs:
+        if group.host is not None:
+            group.host.detach()
+        step = group.host or _Outliner(group, sizes).build()
+        for value in operands_with_captures(step):
             place(value)
-        block.insert_op_before(region, terminator)
+        block.insert_op_before(step, terminator)
     for value in terminator.operands:
         place(value)
     for op in views:
@@ -51,8 +59,9 @@ def outline(block: Block, groups: list[Group]) -> None:
 class _Outliner:
     """Builds the region of one group. `inside` maps values to what they are called in the region."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, sizes: Sizes) -> None:
         self.group = group
+        self.sizes = sizes
         self.block = Block()
         self.inputs: list[SSAValue] = []
         self.inside: dict[SSAValue, SSAValue] = {}
@@ -61,16 +70,21 @@ class _Outliner:
         group = self.group
         members = list(group.operations)
         results = [value for op in members for value in op.results if _leaves(value, set(members))]
+        dims = [size for value in results for size in self.sizes.dynamic(value)]
+        affinity = group.affinity
         if group.root is not None:
             self._place_root(group.root)
         if group.collapse is not None:
             self._move(group.collapse)
         if group.elementwise:
-            empties, merged = merge_elementwise(group.elementwise, results, group.value, self._local)
+            loops = self.sizes.of(group.iteration_space)
+            empties, merged = merge_elementwise(group.elementwise, results, group.value, loops, self._local)
             self.block.add_ops([*empties, merged])
             self.inside.update(zip(results, merged.res, strict=True))
         self.block.add_op(YieldOp(*(self.inside[value] for value in results)))
-        region = RegionOp(self.inputs, [value.type for value in results], Region(self.block))
+        region = RegionOp(self.inputs, [value.type for value in results], Region(self.block), dims)
+        if affinity is not None:
+            region.attributes[AFFINITY] = affinity
         for value, result in zip(results, region.outputs, strict=True):
             value.replace_uses_with_if(result, lambda use: not region.is_ancestor(use.operation))
         for op in reversed(members):

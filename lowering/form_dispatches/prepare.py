@@ -20,14 +20,18 @@ from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 from ..dialects.linalg import Conv2DNhwcFhwcOp, MatmulOp, PlainContraction
 from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
+from .extents import Extents
+from .host import write_initial_values
 from .schedule import schedule
 from .sink_views import share_views, sink_views
 
 _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
 
 
-def prepare(block: Block) -> None:
-    """Apply the rewrites above to the body of a function."""
+def prepare(block: Block, extents: Extents) -> None:
+    """Apply the rewrites above to a host block."""
+    write_initial_values(block, extents.sizes)
+    extents.learn(block)
     for op in list(block.ops):
         if isinstance(op, GenericOp):
             _name_unit_loops(op)
@@ -35,8 +39,8 @@ def prepare(block: Block) -> None:
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
             _pointwise_to_matmul(op)
-    schedule(block)
-    sink_views(block)
+    schedule(block, extents)
+    sink_views(block, extents)
     share_views(block)
 
 

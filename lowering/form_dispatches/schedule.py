@@ -13,15 +13,16 @@ from xdsl.ir import Block, Operation, OpResult, SSAValue
 from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, MatmulOp
 from ..ir import erase, operands_with_captures, view_source
 from .clusters import Cluster, constant_values, form_clusters
+from .extents import Extents
 
 _CONTRACTIONS = (Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, MatmulOp, BatchMatmulOp)
 _FREE = (CollapseShapeOp, ExpandShapeOp, EmptyOp, FillOp)
 
 
-def schedule(block: Block) -> None:
+def schedule(block: Block, extents: Extents) -> None:
     """Reorder `block`: contractions that clusters read, and what costs nothing, wait until they are needed."""
     operations = list(block.ops)
-    scheduler = _Scheduler(block)
+    scheduler = _Scheduler(block, extents)
     for op in operations:
         if not scheduler.waits(op):
             scheduler.place(op)
@@ -34,9 +35,9 @@ def schedule(block: Block) -> None:
 
 
 class _Scheduler:
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, extents: Extents) -> None:
         self.block = block
-        self.cluster_of = form_clusters(block, constant_values(block))
+        self.cluster_of = form_clusters(block, constant_values(block), extents)
         self.placed: dict[Operation, None] = {}
 
     def waits(self, op: Operation) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects.builtin import AffineMapAttr, TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AffineMapAttr, TensorType
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp
@@ -22,11 +22,12 @@ from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import collapse, erase, expand, operands_with_captures, reassociation_of, shape_of, tensor_type, view_source
 from .clusters import Cluster, constant_values, form_clusters
 from .elementwise import identity_operands
+from .extents import Extents
 
 View = CollapseShapeOp | ExpandShapeOp
 
 
-def sink_views(block: Block) -> None:
+def sink_views(block: Block, extents: Extents) -> None:
     """Rewrite the body of a function, first to last.
 
     A cluster moves as a whole, and only into the iteration space of the operand that is computed last: that is the
@@ -34,10 +35,10 @@ def sink_views(block: Block) -> None:
     """
     order = {op: index for index, op in enumerate(block.ops)}
     constant = constant_values(block)
-    cluster_of = form_clusters(block, constant)
+    cluster_of = form_clusters(block, constant, extents)
     for op in list(block.ops):
         if isinstance(op, View):
-            _cancel(op)
+            _cancel(op, extents)
         elif op in cluster_of and cluster_of[op][-1] is op:
             view = _latest_view(cluster_of[op], order, constant)
             if view is not None and _source_fuses(view):
@@ -46,21 +47,21 @@ def sink_views(block: Block) -> None:
 
 def share_views(block: Block) -> None:
     """Let equal reshapes of one value be one, so that a region that reads it twice reads one operand."""
-    known: dict[tuple[SSAValue, Attribute], View] = {}
+    known: dict[tuple[tuple[SSAValue, ...], Attribute], View] = {}
     for op in list(block.ops):
         if isinstance(op, View):
-            first = known.setdefault((op.src, op.result.type), op)
+            first = known.setdefault((tuple(op.operands), op.result.type), op)
             if first is not op:
                 op.result.replace_all_uses_with(first.result)
                 erase(op)
 
 
-def _cancel(op: View) -> None:
-    """Replace a reshape that leads back to the type it started from by what it started from."""
+def _cancel(op: View, extents: Extents) -> None:
+    """Replace a reshape that leads back to the shape it started from by what it started from."""
     source = op.src
     while isinstance(source, OpResult) and isinstance(source.op, View):
         source = source.op.src
-        if source.type == op.result.type:
+        if source.type == op.result.type and extents.shape(source) == extents.shape(op.result):
             op.result.replace_all_uses_with(source)
             erase(op)
             return
@@ -84,7 +85,7 @@ def _latest_view(cluster: Cluster, order: dict[Operation, int], constant: set[SS
 
 
 def _source_fuses(view: View) -> bool:
-    """Whether the source is computed by an operation that takes element-wise consumers.
+    """Whether the source is computed by an operation that takes element-wise consumers, and all sizes are known.
 
     The depthwise convolution's [N, OH, OW, C, M] is collapsed inside its region instead: M is mostly 1, and a loop over
     it would leave nothing to vectorise.
@@ -92,6 +93,7 @@ def _source_fuses(view: View) -> bool:
     producer = view.src.op if isinstance(view.src, OpResult) else None
     return (
         producer is not None
+        and DYNAMIC_INDEX not in (*shape_of(view.src), *shape_of(view.result))
         and producer.name.startswith("linalg.")
         and not isinstance(producer, DepthwiseConv2DNhwcHwcmOp | FillOp)
     )

@@ -29,6 +29,7 @@ from xdsl.traits import Pure
 from ...runtime.errors import UnsupportedError
 from ...tosa.dialect import ConstOp
 from ...tosa.dialect.base import TosaOp
+from ..ir import host_blocks
 from . import (  # noqa: F401  (each registers its lowerings)
     activation,
     convolution,
@@ -56,9 +57,10 @@ def run(module: ModuleOp) -> None:
     """
     reasons: list[str] = []
     for operation in list(module.body.block.ops):
-        if isinstance(operation, func.FuncOp):
-            for inner in reversed(list(operation.body.block.ops)):
-                _lower(inner, reasons)
+        if isinstance(operation, func.FuncOp) and not operation.is_declaration:
+            for block in reversed(host_blocks(operation)):
+                for inner in reversed(list(block.ops)):
+                    _lower(inner, reasons)
         elif isinstance(operation, TosaOp):
             reasons.append(f"{operation.name} is not supported")
     if reasons:

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tosaic.lowering import pipeline
-from tosaic.lowering.dialects.dispatch import Dispatch, RegionOp, SegmentOp
+from tosaic.lowering.dialects.dispatch import RegionOp, SegmentOp
 from tosaic.lowering.form_segments import form_segments
 from tosaic.lowering.ir import functions, host_blocks
 from tosaic.lowering.meaning import evaluate
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime.device import DeviceSpec
-from tosaic.tosa.text import default_context, parse
+from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import ModuleOp
 
 from .programs import random_program
@@ -66,12 +66,9 @@ MATRIX = "tensor<?x4xf32>"
 
 
 def program(*lines: str, result: str = "%r", type: str = MATRIX, inputs: str = f"%m: {MATRIX}") -> ModuleOp:
-    context = default_context()
-    context.load_dialect(Dispatch)
     return parse(
         f"func.func @main({inputs}) -> ({type}) {{\n  %zero = arith.constant 0 : index\n"
         f"  %n = tensor.dim %m, %zero : {MATRIX}\n" + "\n".join(lines) + f"\n  func.return {result} : {type}\n}}",
-        context=context,
     )
 
 

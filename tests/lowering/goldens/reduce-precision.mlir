@@ -21,4 +21,4 @@
 // CHECK:      [[PAD:%\d+]] = tensor.pad {{.*}} low[0, 1, 1, 0]
 // CHECK:      } : tensor<1x8x8x4xbf16> to tensor<1x10x10x4xbf16>
 // CHECK:        arith.truncf
-// CHECK:      linalg.conv_2d_nhwc_fhwc {{.*}} ins([[PAD]], {{.*}} : tensor<1x10x10x4xbf16>, tensor<16x3x3x4xbf16>) outs({{.*}} : tensor<1x8x8x16xf32>)
+// CHECK:      linalg.conv_2d_nhwc_fhwc{{.*}} ins([[PAD]], {{.*}} : tensor<1x10x10x4xbf16>, tensor<16x3x3x4xbf16>) outs({{.*}} : tensor<1x8x8x16xf32>)
