@@ -1,26 +1,25 @@
-"""Matrix products over a pre-tiled right side: `tiled.matmul`, `linalg.mmt4d` and `linalg.batch_mmt4d`."""
+"""Matrix products over a pre-tiled right side: `tiled.matmul` with sizes known now (else see `runtime_matmul`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation, SSAValue
 
-from ..dialects.linalg import BatchMmt4dOp, Mmt4dOp
 from ..dialects.tiled import MatmulOp
 from ..ir import tensor_type
-from ..target import Target
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
+from .extent import Extent
 from .kernel import KernelContext
 from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run, row_stride
-from .product import Product, select_product
+from .product import Product, product_of
+from .runtime_matmul import emit_runtime_matmul
 from .sweep import LeftSide, Sweep
-from .tile_output import Indices, TileOutput
+from .tile_output import Indices, TileOutput, row_indices
 from .types import Value, memory_type
 
 
@@ -63,6 +62,10 @@ class CopiedRows:
 
 def emit_matmul(context: KernelContext, root: MatmulOp) -> int:
     """Emits `tiled.matmul`; returns the bytes of scratch per thread."""
+    left, right, out = (context.shape(value) for value in (root.lhs, root.rhs, root.result))
+    sizes = [*left, *right, *out]
+    if any(not isinstance(size, int) or size == 0 for size in sizes):
+        return emit_runtime_matmul(context, root)
     left_type, right_type, result_type = (tensor_type(value) for value in (root.lhs, root.rhs, root.result))
     *batch, m, k = left_type.get_shape()
     batches = batch[0] if batch else 1
@@ -71,47 +74,11 @@ def emit_matmul(context: KernelContext, root: MatmulOp) -> int:
     product = product_of(context.target, left_type, right_type, result_type, offset)
     conversion = Conversion(context.target, memory_type(left_type.get_element_type()), product.panel, offset)
     m0 = min(root.rows.value.data, m)
-    left, pitch = plain_rows(context.tensor(root.lhs).pointer, product, conversion, m, k, m0, right_type)
+    rows, pitch = plain_rows(context.tensor(root.lhs).pointer, product, conversion, m, k, m0, right_type)
     kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
     sweep = Sweep(kernel, batches, m, panels, steps, pitch, right_is_batched=bool(batch))
     n = result_type.get_shape()[-1]
-
-    def indices(f: Function, batch_index: Value, row: Value, column: Value) -> Sequence[Value]:
-        return [batch_index, row, column] if batch else [row, column]
-
-    return emit_sweep(context, root, root.rhs, sweep, left, n, indices)
-
-
-def emit_mmt4d(context: KernelContext, root: Mmt4dOp | BatchMmt4dOp) -> int:
-    """Emits a product of packed operands; returns the bytes of scratch per thread.
-
-    A row tile is [k1, m0, k0]: its rows are k0 elements apart, its steps m0 * k0.
-    """
-    left_type, right_type, result_type = (tensor_type(value) for value in (root.lhs, root.rhs, root.result))
-    *batch, tiles, steps, m0, k0 = left_type.get_shape()
-    batches = batch[0] if batch else 1
-    panels, _, n0, _ = right_type.get_shape()[-4:]
-    product = product_of(context.target, left_type, right_type, result_type, 0)
-    conversion = Conversion(context.target, memory_type(left_type.get_element_type()), product.panel)
-    rows = RowsInPlace(
-        context.tensor(root.lhs).pointer,
-        tiles * m0 * steps * k0 * conversion.source_bytes,
-        steps * k0 * conversion.source_bytes,
-    )
-    left: LeftSide = rows
-    pitch = rows.row_bytes
-    if not conversion.is_copy:
-        # Blocks are whole tiles, so that a tile widened row by row keeps its order.
-        pitch = steps * product.panel_step
-        left = CopiedRows(rows, conversion, steps * k0, steps * k0, pitch)
-    kernel = Microkernel(product, m0, n0, product.panel_step, m0 * product.panel_step)
-    sweep = Sweep(kernel, batches, tiles * m0, panels, steps, pitch, right_is_batched=bool(batch))
-
-    def indices(f: Function, batch_index: Value, row: Value, column: Value) -> Sequence[Value]:
-        tile = [f.udiv(row, i64(m0)), f.udiv(column, i64(n0)), f.urem(row, i64(m0)), f.urem(column, i64(n0))]
-        return [batch_index, *tile] if batch else tile
-
-    return emit_sweep(context, root, root.rhs, sweep, left, panels * n0, indices)
+    return emit_sweep(context, root, root.rhs, sweep, rows, n, row_indices(batched=bool(batch)))
 
 
 def plain_rows(
@@ -131,17 +98,18 @@ def emit_sweep(
     context: KernelContext, root: Operation, right: SSAValue, sweep: Sweep, left: LeftSide, n: int, indices: Indices
 ) -> int:
     """Emits the product of `left` with the panels `right`, n columns in all; returns scratch bytes per thread."""
-    output = TileOutput(sweep.kernel, n, context.target.avx512, indices, Epilogue(context, root))
+    output = tile_output(context, root, sweep.kernel.product, sweep.kernel.n0, n, indices)
     pointer = context.tensor(right).pointer
     sweep.emit(context.f, left, pointer, context.scratch, context.thread, context.threads, output.finish)
     return sweep.scratch_bytes(left)
 
 
-def product_of(target: Target, left: TensorType, right: TensorType, result: TensorType, offset: int) -> Product:
-    """The product that the tiles of `right` were made for."""
-    n0, k0 = right.get_shape()[-2:]
-    lhs, rhs, sums = (type.get_element_type() for type in (left, right, result))
-    return select_product(target, lhs, rhs, sums, n0, k0, offset)
+def tile_output(
+    context: KernelContext, root: Operation, product: Product, n0: int, n: Extent, indices: Indices
+) -> TileOutput:
+    """Where tiles of n0 columns of sums of `root` go."""
+    result = memory_type(tensor_type(root.results[0]).get_element_type())
+    return TileOutput(product, n0, n, result, context.target.avx512, indices, Epilogue(context, root))
 
 
 def _aliases(row_bytes: int, m0: int, panels: int) -> bool:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from ..dialects.tiled import Conv2DOp
 from ..ir import tensor_type
 from .arithmetic import i64
-from .contraction import emit_sweep, plain_rows, product_of
+from .contraction import emit_sweep, plain_rows
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run, row_stride
+from .product import product_of
 from .sweep import LeftSide, Sweep
 from .types import Value, memory_type
 from .window import Window, integers, pair

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .arithmetic import i64
 from .emit import Function
 from .product import Product
 from .types import Value, bits_of
@@ -16,12 +17,16 @@ from .types import Value, bits_of
 _BODY = 48
 """Multiply-adds that one iteration of the k loop holds at most: more costs compile time and gains nothing."""
 
+_OPEN_UNROLL = 4
+"""Steps of one iteration where their number is known only at run time: the rest is done one by one."""
+
 
 @dataclass(frozen=True)
 class Microkernel:
     """sums[m0, n0] (+)= left rows [m0, steps * k0] * right panel [steps, n0, k0].
 
-    `row_stride` is the distance between rows of the left side, `step_stride` that between its steps, in bytes.
+    `row_stride` is the distance between rows of the left side, `step_stride` that between its steps, in bytes;
+    `right_stride` that between steps of the right side, where n0 columns are only a part of a panel.
     """
 
     product: Product
@@ -29,6 +34,7 @@ class Microkernel:
     n0: int
     row_stride: int
     step_stride: int
+    right_stride: int | None = None
 
     @property
     def tile_bytes(self) -> int:
@@ -42,32 +48,35 @@ class Microkernel:
     @property
     def panel_step_bytes(self) -> int:
         """Bytes of the right panel that one step consumes."""
+        if self.right_stride is not None:
+            return self.right_stride
         return self.n0 * self.product.k0 * bits_of(self.product.right) // 8
 
-    def function(self, name: str, steps: int, *, accumulate: bool) -> Function:
+    def function(self, name: str, steps: int | None, *, accumulate: bool) -> Function:
         """name(left, right, sums): adds `steps` steps to the tile at `sums`, or with `accumulate` False overwrites it.
+
+        Without `steps` their number is a fourth argument.
 
         It is a function of its own so that the whole register file is its own: inlined, the constants of an epilogue
         would be kept in registers across it, and accumulators would be spilled in the innermost loop.
         """
         parameters = [("ptr noalias readonly", "left"), ("ptr noalias readonly", "right"), ("ptr noalias", "sums")]
+        if steps is None:
+            parameters.append(("i64", "steps"))
         f = Function(name, parameters, attributes="noinline")
         self._emit(f, steps, accumulate=accumulate)
         return f
 
-    def _emit(self, f: Function, steps: int, *, accumulate: bool) -> None:
-        left, right, sums = f.arguments
+    def _emit(self, f: Function, steps: int | None, *, accumulate: bool) -> None:
+        left, right, sums, *count = f.arguments
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
         if accumulate:
             values = [f.load(self.product.sums, slot, alignment) for slot in slots]
         else:
             values = [f.zero(self.product.sums)] * len(slots)
-        unroll = self._unroll(steps)
-        whole = steps - steps % unroll
-        for count, size in ((whole, unroll), (steps - whole, 1)):
-            if count:
-                left, right, *values = self._steps(f, left, right, values, count, size)
+        for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *count):
+            left, right, *values = self._steps(f, left, right, values, number, unroll)
         for value, slot in zip(values, slots, strict=True):
             f.store(value, slot, alignment)
 
@@ -80,13 +89,26 @@ class Microkernel:
     def _vectors(self) -> int:
         return self.n0 // self.product.lanes
 
-    def _unroll(self, steps: int) -> int:
-        """Steps in one iteration: a divisor of `steps` if there is one, so that no remainder is emitted."""
-        most = max(1, min(steps, _BODY // (self.m0 * self._vectors * self.product.k0)))
-        return next((size for size in range(most, 1, -1) if steps % size == 0), most)
+    @property
+    def _most_unrolled(self) -> int:
+        return max(1, _BODY // (self.m0 * self._vectors * self.product.k0))
+
+    def _runs(self, f: Function, steps: int) -> list[tuple[Value, int]]:
+        """(steps, how many in one iteration) of the loops over k; a divisor of `steps` leaves no remainder."""
+        most = max(1, min(steps, self._most_unrolled))
+        unroll = next((size for size in range(most, 1, -1) if steps % size == 0), most)
+        whole = steps - steps % unroll
+        return [(i64(count), size) for count, size in ((whole, unroll), (steps - whole, 1)) if count]
+
+    def _open_runs(self, f: Function, steps: Value) -> list[tuple[Value, int]]:
+        unroll = min(self._most_unrolled, _OPEN_UNROLL)
+        if unroll == 1:
+            return [(steps, 1)]
+        rest = f.urem(steps, i64(unroll))
+        return [(f.sub(steps, rest), unroll), (rest, 1)]
 
     def _steps(
-        self, f: Function, left: Value, right: Value, values: list[Value], count: int, unroll: int
+        self, f: Function, left: Value, right: Value, values: list[Value], count: Value, unroll: int
     ) -> list[Value]:
         """`count` steps, `unroll` of them an iteration; returns the advanced pointers and the sums."""
         with f.loop(0, count, unroll, carried=[left, right, *values]) as loop:

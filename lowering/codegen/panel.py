@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..target import Target
+from .arithmetic import i64
 from .emit import Function
 from .product import widen
 from .types import Value, bits_of, is_float, vector_type
@@ -72,6 +73,17 @@ def copy_run(f: Function, conversion: Conversion, source: Value, destination: Va
         f.store(conversion.apply(f, value), _element(f, destination, conversion.panel_bytes, first))
 
     _cover(f, count, lanes, move)
+
+
+def copy_any(f: Function, conversion: Conversion, source: Value, destination: Value, count: Value) -> None:
+    """As `copy_run`, of a number of elements known only at run time; what is narrower than a vector, one by one."""
+    lanes = conversion.lanes
+    whole = f.and_(count, i64(-lanes))
+    for begin, end, width in ((i64(0), whole, lanes), (whole, count, 1)):
+        with f.loop(begin, end, width) as loop:
+            type = vector_type(conversion.source, width)
+            value = f.load(type, _element(f, source, conversion.source_bytes, loop.index))
+            f.store(conversion.apply(f, value), _element(f, destination, conversion.panel_bytes, loop.index))
 
 
 def fill_run(f: Function, conversion: Conversion, destination: Value, count: int, value: int | float) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute
 
 from ..target import Target
-from .conversions import float_cast
+from .conversions import float_cast, float_to_integer
 from .emit import Function
-from .types import BF16, F32, I8, I16, I32, Value, bits_of, is_float, memory_type, vector_type
+from .types import BF16, F16, F32, I8, I16, I32, Value, bits_of, is_float, memory_type, vector_type
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Product:
         wide = widen(f, self.target, vector, self.panel)
         if self.instruction is not None or self.k0 == 1:
             return [wide]
+        if self.lanes == 1:
+            return [f.extract(wide, i) for i in range(self.k0)]
         return [f.shuffle(wide, None, range(i, self.lanes * self.k0, self.k0)) for i in range(self.k0)]
 
     def accumulate(self, f: Function, sums: Value, left: list[Value], right: list[Value]) -> Value:
@@ -78,25 +81,56 @@ class Product:
         return sums
 
 
+def accumulator_type(result: Attribute) -> str:
+    """The machine type that sums of `result` are kept in.
+
+    16-bit floats are summed in f32 and rounded once, at the end. Narrow integers are summed in i32, which is the same
+    modulo any smaller power of two.
+    """
+    type = memory_type(result)
+    return {F16: F32, BF16: F32, I8: I32, I16: I32}.get(type, type)
+
+
 def select_product(
     target: Target, lhs: Attribute, rhs: Attribute, result: Attribute, n0: int, k0: int, lhs_offset: int
 ) -> Product:
     """The fastest exact way `target` has of multiplying these types out of tiles of [n0, k0]."""
-    left, right, accumulator = memory_type(lhs), memory_type(rhs), memory_type(result)
+    left, right, accumulator = memory_type(lhs), memory_type(rhs), accumulator_type(result)
     lanes = gcd(n0, target.vector_bits // bits_of(accumulator))
     if lanes * bits_of(accumulator) >= 128:
         if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 4, 128) and target.vnni:
             return Product(target, I8, I8, I32, k0, lanes, "vpdpbusd")
         if (left, right, accumulator, k0) == (I8, I8, I32, 2):
             return Product(target, I16, I8, I32, k0, lanes, "pmaddwd")
+        if (left, right, accumulator, k0, lhs_offset) == (I16, I16, I32, 2, 0):
+            return Product(target, I16, I16, I32, k0, lanes, "pmaddwd")
         if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.bf16:
             return Product(target, BF16, BF16, F32, k0, lanes, "vdpbf16ps")
     # Everything else multiplies in the accumulator's own type.
     return Product(target, accumulator, right, accumulator, k0, lanes)
 
 
+def product_of(target: Target, left: TensorType, right: TensorType, result: TensorType, offset: int) -> Product:
+    """The product that the tiles of `right`, [..., n0, k0], were made for."""
+    n0, k0 = right.get_shape()[-2:]
+    lhs, rhs, sums = (type.get_element_type() for type in (left, right, result))
+    return select_product(target, lhs, rhs, sums, n0, k0, offset)
+
+
 def widen(f: Function, target: Target, value: Value, element: str) -> Value:
-    """Every lane exactly as an `element`, which can represent all values of the source type."""
+    """Every lane as an `element`: exactly where that can represent all values of the source type.
+
+    Elsewhere as linalg casts operands: integers keep their low bits, floats are rounded to nearest even.
+    """
     if is_float(value.type):
+        if not is_float(element):
+            return float_to_integer(f, value, element, signed=True)
         return float_cast(f, target, value, element)
-    return f.cast("sitofp" if is_float(element) else "sext", value, element)
+    if is_float(element):
+        return f.cast("sitofp", value, element)
+    return f.cast("sext" if bits_of(element) > bits_of(value.type) else "trunc", value, element)
+
+
+def narrow(f: Function, target: Target, value: Value, element: str) -> Value:
+    """Sums as elements of the result: rounded to nearest even, or modulo its width."""
+    return widen(f, target, value, element)

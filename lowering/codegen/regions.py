@@ -14,7 +14,7 @@ from ...runtime.errors import UnsupportedError
 from ..dialects import linalg, tiled
 from ..dialects.dispatch import RegionOp
 from ..target import Target
-from .contraction import emit_matmul, emit_mmt4d
+from .contraction import emit_matmul
 from .convolution import emit_convolution
 from .depthwise import emit_depthwise
 from .generic import emit_generic
@@ -23,6 +23,7 @@ from .movement import emit_concat, emit_copies, emit_extract_slice, emit_insert_
 from .pack import emit_pack, emit_unpack
 from .pooling import emit_pooling
 from .reduction import emit_reduction
+from .runtime_matmul import emit_mmt4d
 from .sequential import emit_sequential, writes_each_element_once
 
 Emitter = Callable[[KernelContext, Any], int]

@@ -45,8 +45,8 @@ class LeftSide(Protocol):
         ...
 
 
-Finish = Callable[[Function, Value, Value, Value, Value, Value], None]
-"""finish(f, sums, batch, row, skip, panel): rows [row + skip, row + m0) of that panel are final in the tile `sums`."""
+Finish = Callable[[Function, Value, Value, Value, tuple[Value, Value], Value], None]
+"""finish(f, sums, batch, row, rows, panel): rows [row + rows[0], row + rows[1]) of that panel are final in `sums`."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Sweep:
             right_address = f.gep(right, f.mul(which, i64(self._panel_bytes)))
 
             def finish_tile(sums: Value, row: Value, skip: Value, batch: Value = batch, panel: Value = panel) -> None:
-                finish(f, sums, batch, row, skip, panel)
+                finish(f, sums, batch, row, (skip, i64(self.kernel.m0)), panel)
 
             self._block_times_panel(f, rows_address, right_address, scratch, nominal, start, tiles, finish_tile)
             unit.yield_(block_of_all)

@@ -12,42 +12,66 @@ from dataclasses import dataclass
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
-from .microkernel import Microkernel
+from .extent import Extent, emit_extent
+from .product import Product, narrow
 from .types import Value, bits_of, vector_type
 
 Indices = Callable[[Function, Value, Value, Value], Sequence[Value]]
 """indices(f, batch, row, column): those of the root's result."""
 
 
+def row_indices(*, batched: bool) -> Indices:
+    """Those of a result [M, N] or [B, M, N]."""
+
+    def indices(f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
+        return [batch, row, column] if batched else [row, column]
+
+    return indices
+
+
 @dataclass(frozen=True)
 class TileOutput:
-    """Hands tiles of [m0, n0] sums to `epilogue`. `n` is the extent of the columns over all panels.
+    """Hands tiles of sums, rows of `n0` columns, to `epilogue` as elements of type `result`.
 
-    Without `masks` (`Target.avx512`) a column remainder is done element by element.
+    `n` is the extent of the columns over all panels. Without `masks` (`Target.avx512`) a column remainder is done
+    element by element.
     """
 
-    kernel: Microkernel
-    n: int
+    product: Product
+    n0: int
+    n: Extent
+    result: str
     masks: bool
     indices: Indices
     epilogue: Epilogue
 
-    def finish(self, f: Function, sums: Value, batch: Value, row: Value, skip: Value, panel: Value) -> None:
-        """A `sweep.Finish`."""
-        n0, lanes = self.kernel.n0, self.kernel.product.lanes
-        column = f.mul(panel, i64(n0))
-        valid = i64(n0) if self.n % n0 == 0 else f.min(i64(n0), f.sub(i64(self.n), column))
-        remainder = self.n % lanes
-        if remainder == 0 or self.masks:
+    def finish(
+        self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], panel: Value
+    ) -> None:
+        """Rows [row + rows[0], row + rows[1]) of that panel are final in the tile at `sums`."""
+        column = f.mul(panel, i64(self.n0))
+        if isinstance(self.n, int) and self.n % self.n0 == 0:
+            valid = i64(self.n0)
+        else:
+            valid = f.min(i64(self.n0), f.sub(emit_extent(f, self.n), column))
+        self.columns(f, sums, batch, row, rows, column, valid)
+
+    def columns(
+        self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], column: Value, valid: Value
+    ) -> None:
+        """Columns [column, column + valid), the first `valid` of the tile at `sums`, are final."""
+        lanes = self.product.lanes
+        remainder = lanes > 1 and (not isinstance(self.n, int) or self.n % lanes != 0)
+        if not remainder or self.masks:
 
             def mask_of(first: Value) -> Value:
                 return f.tail_mask(f.min(i64(lanes), f.sub(valid, first)), lanes)
 
-            self._columns(f, sums, batch, row, skip, column, i64(0), valid, lanes, mask_of if remainder else None)
+            self._columns(f, sums, batch, row, rows, column, i64(0), valid, lanes, mask_of if remainder else None)
             return
         whole = f.sub(valid, f.urem(valid, i64(lanes)))
-        self._columns(f, sums, batch, row, skip, column, i64(0), whole, lanes, None)
-        self._columns(f, sums, batch, row, skip, column, whole, valid, 1, None)
+        self._columns(f, sums, batch, row, rows, column, i64(0), whole, lanes, None)
+        self._columns(f, sums, batch, row, rows, column, whole, valid, 1, None)
 
     def _columns(
         self,
@@ -55,21 +79,21 @@ class TileOutput:
         sums: Value,
         batch: Value,
         row: Value,
-        skip: Value,
+        rows: tuple[Value, Value],
         column: Value,
         first: Value,
         last: Value,
         lanes: int,
         mask_of: Callable[[Value], Value] | None,
     ) -> None:
-        accumulator = self.kernel.product.accumulator
+        accumulator = self.product.accumulator
         size = bits_of(accumulator) // 8
         with f.loop(first, last, lanes) as columns:
             mask = mask_of(columns.index) if mask_of else None
             at_column = f.gep(sums, f.mul(columns.index, i64(size)))
-            with f.loop(skip, self.kernel.m0) as rows:
+            with f.loop(*rows) as line:
                 value = f.load(
-                    vector_type(accumulator, lanes), f.gep(at_column, f.mul(rows.index, i64(self.kernel.row_bytes)))
+                    vector_type(accumulator, lanes), f.gep(at_column, f.mul(line.index, i64(self.n0 * size)))
                 )
-                indices = self.indices(f, batch, f.add(row, rows.index), f.add(column, columns.index))
-                self.epilogue.emit(f, indices, value, mask)
+                indices = self.indices(f, batch, f.add(row, line.index), f.add(column, columns.index))
+                self.epilogue.emit(f, indices, narrow(f, self.product.target, value, self.result), mask)

@@ -154,17 +154,21 @@ def pack_left(left: Array, m0: int, k0: int) -> Array:
 
 
 def assert_products_close(actual: Array, left: Array, right: Array, offset: int = 0) -> None:
-    """`actual` is left @ right: integers exactly, floats within the error of summing k products in f32.
+    """`actual` is left @ right: integers exactly, floats within the error of summing k products in f32 (f64 in f64).
 
     |error| <= k * eps * (|left| @ |right|) for any order of summation (Higham, Accuracy and Stability, 3.1);
-    `vdpbf16ps` flushes subnormals, at most one smallest normal number per product and sum.
+    `vdpbf16ps` flushes subnormals, at most one smallest normal number per product and sum. Rounding the sum to a
+    16-bit result adds half an eps of that type.
     """
     if actual.dtype.kind == "i":
         exact = (left.astype(np.int64) + offset) @ right.astype(np.int64)
         np.testing.assert_array_equal(actual, exact.astype(actual.dtype))
         return
     a, b = left.astype(np.float64), right.astype(np.float64)
-    k, info = left.shape[-1], np.finfo(np.float32)
+    k, info = left.shape[-1], np.finfo(np.float64 if actual.dtype == np.float64 else np.float32)
     bound = k * (float(info.eps) * (np.abs(a) @ np.abs(b)) + 2 * float(info.tiny))
+    if actual.dtype.itemsize == 2:
+        narrow = ml_dtypes.finfo(actual.dtype)
+        bound += float(narrow.eps) / 2 * (np.abs(a @ b) + bound) + float(narrow.smallest_subnormal)
     error = np.abs(actual.astype(np.float64) - a @ b)
     assert np.all(error <= bound), f"error {error.max()} where {bound[error > bound].min()} is allowed"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tosaic.lowering.codegen.contraction import emit_matmul, emit_mmt4d
+from tosaic.lowering.codegen.contraction import emit_matmul
+from tosaic.lowering.codegen.runtime_matmul import emit_mmt4d
 from tosaic.lowering.dialects.linalg import BatchMmt4dOp, Mmt4dOp
 from tosaic.lowering.dialects.tiled import MatmulOp
 from tosaic.lowering.target import Target
