@@ -23,7 +23,7 @@ def assign_devices(module: ModuleOp, devices: Sequence[DeviceSpec]) -> None:
     if len(devices) != 1:
         listed = ", ".join(map(str, devices)) or "none"
         raise ArgumentError(f"a program runs on exactly one device so far, got {listed}")
-    kind = devices[0].kind
+    kind = devices[0].name
     for function in functions(module):
         for region in regions(function):
             if region.device is None:

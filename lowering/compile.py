@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from xdsl.dialects import func
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Attribute
 
-from ..runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Space, Step, TensorInfo
-from ..runtime.device import parse_devices
+from ..runtime.artifact import Artifact, DeviceSlot, Signature, TensorInfo, Variant
+from ..runtime.device import DeviceSpec, parse_device, uniquely_named
 from ..runtime.errors import ArgumentError, TosaicError
 from ..tosa.elements import numpy_dtype
 from . import pipeline
-from .codegen import build_image
-from .cost import arithmetic_dtype, describe, flops, traffic
-from .dialects.dispatch import RegionOp
-from .ir import byte_size, functions, input_name, is_unsigned, output_name, regions
-from .kernels import Kernels
-from .plan_memory import ARENA_BYTES
+from .backends import backend_of
+from .dialects.dispatch import SegmentOp
+from .host_program import emit_host_program, sizes_of
+from .ir import functions, input_name, is_unsigned, output_name
 from .target import Target, resolve_target
 
 CODEGEN = "codegen"
@@ -50,26 +48,22 @@ def compile(
     Raises UnsupportedError that lists every operator without a lowering, and ArgumentError for an unknown device or
     target, or dynamic shapes.
     """
-    specs = tuple(spec for device in devices for spec in parse_devices(device))
+    specs = uniquely_named([parse_device(device) for device in devices])
     targets = [resolve_target(name) for name in ([target] if isinstance(target, str) else target)]
     if not targets:
         raise ArgumentError("name at least one target")
     targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
-    options = pipeline.Options(specs, {spec.kind: targets[0] for spec in specs}, precision=precision)
+    options = pipeline.Options(specs, {spec.name: targets[0] for spec in specs}, precision=precision)
     signatures: tuple[Signature, ...] = ()
-    images: list[Image] = []
+    variants: list[Variant] = []
     for each in targets:
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
-        pipeline.run(
-            lowered,
-            replace(options, targets={spec.kind: each for spec in specs}),
-            dump_dir=folder,
-            report=report,
-        )
+        chosen = {spec.name: each for spec in specs}
+        pipeline.run(lowered, replace(options, targets=chosen), dump_dir=folder, report=report)
         begin = time.perf_counter()
         try:
-            images.append(_generate(lowered, each))
+            variants.append(_generate(lowered, specs, chosen))
         except TosaicError:
             raise
         except Exception as error:
@@ -77,22 +71,41 @@ def compile(
         if report is not None:
             report(CODEGEN, time.perf_counter() - begin)
         signatures = tuple(map(_signature, functions(lowered)))  # the same for every target
-    metadata = {"devices": ",".join(map(str, specs)), "target": ",".join(each.name for each in targets)}
-    return Artifact(signatures, tuple(images), options.constants.blob().data, metadata)
+    slots = tuple(DeviceSlot(spec.name, spec.kind, spec.threads or 0) for spec in specs)
+    metadata = {"target": ",".join(each.name for each in targets)}
+    return Artifact(signatures, slots, tuple(variants), options.constants.blob().data, metadata)
 
 
-def _generate(module: ModuleOp, target: Target) -> Image:
-    """The plan of every function of a module whose memory is planned, and the machine code that runs them."""
-    kernels = Kernels(target)
-    plans = tuple(_plan(function, kernels) for function in functions(module))
-    return build_image(plans, kernels.by_name, target)
+def _generate(module: ModuleOp, devices: Sequence[DeviceSpec], targets: Mapping[str, Target]) -> Variant:
+    """The host programs and, for each device, the image of a module whose memory is planned."""
+    outlined = [segment for function in functions(module) for segment in _segments(function)]
+    images = []
+    places: dict[SegmentOp, tuple[int, int]] = {}
+    for slot, device in enumerate(devices):
+        own = [segment for segment in outlined if segment.device.data == device.name]
+        places.update({segment: (slot, number) for number, segment in enumerate(own)})
+        images.append(backend_of(device.kind)(_names(own), targets[device.name]))
+    programs = tuple(emit_host_program(function, places.__getitem__) for function in functions(module))
+    return Variant(tuple(images), programs)
 
 
-def _plan(function: func.FuncOp, kernels: Kernels) -> Plan:
-    steps = tuple(_step(region, kernels) for region in regions(function))
-    arena_bytes = cast(IntegerAttr, function.attributes[ARENA_BYTES]).value.data
-    scratch_bytes = max((kernels.by_name[step.kernel].scratch_bytes for step in steps), default=0)
-    return Plan(function.sym_name.data, steps, arena_bytes, scratch_bytes)
+def _segments(function: func.FuncOp) -> list[SegmentOp]:
+    """The segments of a function, in program order."""
+    return [op for op in function.walk() if isinstance(op, SegmentOp)]
+
+
+def _names(segments: Sequence[SegmentOp]) -> dict[str, SegmentOp]:
+    """Segments by names: that of their function, with a number where it has several."""
+    names: dict[str, SegmentOp] = {}
+    for segment in segments:
+        function = segment.parent_op()
+        while not isinstance(function, func.FuncOp):
+            assert function is not None
+            function = function.parent_op()
+        name = function.sym_name.data
+        number = sum(other.partition("#")[0] == name for other in names)
+        names[f"{name}#{number}" if number else name] = segment
+    return names
 
 
 def _signature(function: func.FuncOp) -> Signature:
@@ -110,19 +123,7 @@ def _signature(function: func.FuncOp) -> Signature:
     )
 
 
-def _step(region: RegionOp, kernels: Kernels) -> Step:
-    assert region.buffers is not None and region.device is not None
-    values: list[SSAValue] = [*region.inputs, *region.outputs]
-    buffers = tuple(
-        BufferReference(cast(Space, place.space.data), place.index.data, place.offset.data, byte_size(value.type))
-        for place, value in zip(region.buffers, values, strict=True)
-    )
-    name = kernels.name_of(region)
-    work = (flops(region), traffic(region))
-    return Step(name, buffers, region.device.data, *work, describe(region), arithmetic_dtype(region))
-
-
 def _info(name: str, type: Attribute, unsigned: bool) -> TensorInfo:
     tensor = cast("TensorType[Attribute]", type)
     dtype = numpy_dtype(tensor.get_element_type()).name
-    return TensorInfo(name, f"u{dtype}" if unsigned else dtype, tensor.get_shape())
+    return TensorInfo(name, f"u{dtype}" if unsigned else dtype, sizes_of(tensor))

@@ -29,6 +29,10 @@ class Kernels:
             self._names[key] = name
         return self._names[key]
 
+    def scratch_bytes(self, name: str) -> int:
+        """Per thread, of the kernel of that name."""
+        return self.by_name[name].scratch_bytes
+
 
 def structure(block: Block) -> Hashable:
     """What a block computes, whatever its values are called: equal for two blocks exactly if they are alike."""

@@ -12,16 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xdsl.dialects import func
 from xdsl.dialects.builtin import DYNAMIC_INDEX, FunctionType, ModuleOp, TensorType
 from xdsl.utils.exceptions import VerifyException
 
 from ..runtime.device import DeviceSpec
 from ..runtime.errors import ArgumentError, TosaicError
+from ..tosa.dialect.base import TosaOp
 from . import tosa_to_linalg
 from .assign_devices import assign_devices
 from .const_eval import const_eval
 from .dump import dump
 from .form_dispatches import form_dispatches
+from .form_segments import form_segments
 from .hoist_encodings import hoist_encodings
 from .ir import functions, input_name
 from .materialize_encodings import materialize_encodings
@@ -69,7 +72,8 @@ PHASES = (
     Phase("specialize-encodings", lambda module, options: specialize_encodings(module, options.targets)),
     Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
     Phase("const-eval", lambda module, _: const_eval(module)),
-    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants, options.devices[0].kind)),
+    Phase("form-segments", lambda module, options: form_segments(module, options.devices[0].name)),
+    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants)),
 )
 
 Report = Callable[[str, float], None]
@@ -108,7 +112,7 @@ def run(
 
     The IR after each goes to `dump_dir` (or to the folder that TOSAIC_DUMP_IR names) as `NN-phase.mlir`, the elements
     of big constants left out. Raises TosaicError for what the program or the arguments cause, such as ArgumentError for
-    dynamic shapes or an unknown phase, and PhaseError for bugs.
+    a model of dynamic shapes or an unknown phase, and PhaseError for bugs.
     """
     names = [phase.name for phase in phases]
     if stop_after is not None and stop_after not in names:
@@ -137,8 +141,13 @@ def run(
 
 
 def require_static_shapes(module: ModuleOp) -> None:
-    """Raise ArgumentError naming the inputs whose dimensions are not known: code is made for fixed sizes."""
+    """Raise ArgumentError naming the inputs of models, all in TOSA, whose dimensions are not known.
+
+    TOSA leaves to shape inference what programs in linalg say: how the sizes of all other tensors follow from those.
+    """
     for function in functions(module):
+        if not all(isinstance(op, TosaOp | func.ReturnOp) for op in function.body.block.ops):
+            continue
         signature: FunctionType = function.function_type
         for position, type in enumerate(signature.inputs):
             if isinstance(type, TensorType) and DYNAMIC_INDEX in type.get_shape():

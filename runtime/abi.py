@@ -26,19 +26,20 @@ INVOKE = "invoke"
 WORKER = "worker"
 
 
-def run_entry(signature: str) -> str:
-    """The name under which an image lists the `run` function of a signature."""
-    return f"run:{signature}"
+def run_entry(segment: str) -> str:
+    """The name under which an image lists the `run` function of a segment."""
+    return f"run:{segment}"
 
 
 class Call(ctypes.Structure):
-    """One inference. All pointers stay valid until `invoke` returns.
+    """One execution of a segment. All pointers stay valid until `invoke` returns.
 
-    inputs, outputs: arrays of pointers to exact-size, dense buffers in the signature's order, aligned to an element.
+    inputs, outputs: arrays of pointers to exact-size, dense buffers in the segment's order, aligned to an element.
     arena, constants: 64-byte aligned, each followed by 64 readable bytes.
     scratch: `threads` areas of `scratch_stride` bytes; thread t owns the one at scratch + t * scratch_stride.
     trace: null, or uint64_t[steps][threads][2] that receives the time stamp counter at each step's begin and end.
     barrier: a zero-initialised `Barrier` that only calls of this program use.
+    table: int64_t[] with the sizes and scalars of the call (see `artifact.Segment`); may be null where there are none.
     """
 
     _fields_ = (
@@ -51,6 +52,7 @@ class Call(ctypes.Structure):
         ("threads", ctypes.c_int64),
         ("trace", ctypes.c_void_p),
         ("barrier", ctypes.c_void_p),
+        ("table", ctypes.c_void_p),
     )
 
 

@@ -16,9 +16,10 @@ from typing import Any, overload
 import numpy.typing as npt
 
 from .artifact import Artifact, Signature, TensorInfo
-from .device import DeviceSpec, open_device, parse_devices
+from .device import Executable
 from .errors import ArgumentError
-from .executor import SignatureExecutor
+from .executor import SignatureExecutor, name_outputs, order_inputs
+from .loading import load_devices, on_devices
 from .verify import verify
 
 Array = npt.NDArray[Any]
@@ -29,7 +30,7 @@ _DEFAULT_SIGNATURES = ("main", "serving_default")
 def load(source: str | Path | Artifact, threads: int | None = None, devices: str | None = None) -> Program:
     """Make an artifact, or the file that holds one, ready to run.
 
-    devices: such as "cpu:2"; those it was compiled for when not given.
+    devices: such as "cpu:2", as many and of the same kinds as those it was compiled for, which are taken when not given.
     threads: threads per CPU device; overrides what `devices` says. By default one per available processor.
 
     Raises MalformedFileError for a damaged file, DeviceError where this machine cannot run it, ArgumentError, OSError.
@@ -39,10 +40,7 @@ def load(source: str | Path | Artifact, threads: int | None = None, devices: str
         verify(artifact)
     else:
         artifact = Artifact.load(source)
-    spec, *others = parse_devices(devices or artifact.metadata.get("devices", "cpu"))
-    if others:
-        raise ArgumentError(f"a program runs on one device; {1 + len(others)} were named: {devices}")
-    return Program(artifact, DeviceSpec(spec.kind, spec.threads if threads is None else threads))
+    return Program(on_devices(artifact, devices, threads))
 
 
 class Function:
@@ -64,7 +62,10 @@ class Function:
         return self.executor.signature.outputs
 
     def __call__(self, **inputs: Any) -> dict[str, Array]:
-        return self.executor.run_named(inputs)
+        return self._run_named(inputs)
+
+    def _run_named(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
+        return name_outputs(self.signature, self.executor.run(order_inputs(self.signature, inputs)))
 
     @overload
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]: ...
@@ -76,28 +77,39 @@ class Function:
         Big inputs are used in place when they are dense and aligned to their elements; outputs are new arrays.
         """
         if isinstance(inputs, Mapping):
-            return self.executor.run_named(inputs)
+            return self._run_named(inputs)
         return self.executor.run(inputs)
 
 
 class Program:
     """A loaded program. Safe to use from several threads at once; calls of one program take turns.
 
-    A call runs to its end before Ctrl-C is noticed, as it never returns to the interpreter in between.
+    What a device was given runs to its end before Ctrl-C is noticed, as it does not return to Python in between.
 
     signatures: its functions by name. `run`, `inputs` and `outputs` are those of the default one: "main",
     "serving_default" or the only one.
     """
 
-    def __init__(self, artifact: Artifact, device: DeviceSpec) -> None:
+    def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
-        self.executable = open_device(device).load(artifact)
+        self._loaded = load_devices(artifact)
         self.signatures: Mapping[str, Function] = {
-            signature.name: Function(SignatureExecutor(self.executable, signature)) for signature in artifact.signatures
+            signature.name: Function(executor)
+            for signature, executor in zip(artifact.signatures, self._loaded.executors(artifact), strict=True)
         }
         preferred = [name for name in (*_DEFAULT_SIGNATURES, *self.signatures) if name in self.signatures]
         stands_out = preferred[0] in _DEFAULT_SIGNATURES or len(preferred) == 1
         self._main = self.signatures[preferred[0]] if stands_out else None
+
+    @property
+    def devices(self) -> tuple[tuple[str, Executable], ...]:
+        """The devices that the program runs on, by name."""
+        return tuple((station.name, station.executable) for station in self._loaded.stations)
+
+    @property
+    def threads(self) -> int:
+        """Threads of all devices together."""
+        return sum(executable.threads for _, executable in self.devices)
 
     def function(self, name: str | None = None) -> Function:
         """The signature called `name`, or the default one. Raises ArgumentError."""
@@ -132,7 +144,7 @@ class Program:
 
     def close(self) -> None:
         """Stop the threads and free the memory, once calls under way are done. Later calls raise DeviceError."""
-        self.executable.close()
+        self._loaded.close()
 
     def __enter__(self) -> Program:
         return self

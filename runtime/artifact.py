@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, cast, get_args
 
 import numpy as np
 
 from .errors import DeviceError
+from .flatbuffer import Size
+from .host_program.instructions import HostProgram
 
 Space = Literal["arena", "constants", "input", "output"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -27,28 +29,45 @@ SLACK = 64
 """Readable bytes that follow the arena and the constants, so that a full vector load at their end is safe."""
 
 
+LARGEST = 1 << 48
+"""Bytes. No buffer is larger: the user half of a 48-bit address space is smaller still."""
+
+_MOST_DIMENSIONS = 64
+
+DTYPES = frozenset(
+    [
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "bfloat16", "float32", "float64", "complex64"),
+    ]
+)
+"""numpy dtype names of tensors."""
+
+
 @dataclass(frozen=True, slots=True)
 class BufferReference:
     """Where a dispatch finds one of its buffers: `size` bytes from `offset` on in one of the four spaces.
 
-    `index` counts the signature's inputs or outputs; it is 0 for "arena" and "constants".
+    `index` counts the segment's inputs or outputs; it is 0 for "arena" and "constants". With a `slot` (not -1) the
+    entry of that number in the segment's scalar table is added to the offset. `size` is -1 where the program's inputs
+    decide it.
     """
 
-    STRUCT: ClassVar = struct.Struct("<B3xIQQ")
+    STRUCT: ClassVar = struct.Struct("<B3xIQqi4x")
 
     space: Space
     index: int
     offset: int
     size: int
+    slot: int = -1
 
-    def to_struct(self) -> tuple[int, int, int, int]:
-        return SPACES.index(self.space), self.index, self.offset, self.size
+    def to_struct(self) -> tuple[int, int, int, int, int]:
+        return SPACES.index(self.space), self.index, self.offset, self.size, self.slot
 
     @classmethod
-    def from_struct(cls, space: int, index: int, offset: int, size: int) -> BufferReference:
+    def from_struct(cls, space: int, index: int, offset: int, size: int, slot: int) -> BufferReference:
         if space >= len(SPACES):
             raise ValueError(f"{space} is no buffer space")
-        return cls(SPACES[space], index, offset, size)
+        return cls(SPACES[space], index, offset, size, slot)
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -66,12 +85,59 @@ def numpy_dtype(name: str) -> np.dtype:
 
 
 @dataclass(frozen=True)
+class TensorType:
+    """A dense, row-major tensor. `dtype` is a numpy dtype name such as "float32" or "bfloat16"; a size that only the
+    inputs of a call decide is None."""
+
+    dtype: str
+    shape: tuple[Size, ...]
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        return numpy_dtype(self.dtype)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there can be such a tensor: the type of a damaged file need not be one."""
+        known = [size for size in self.shape if size is not None]
+        return (
+            self.dtype in DTYPES
+            and len(self.shape) <= _MOST_DIMENSIONS
+            and all(0 <= size < LARGEST for size in known)
+            and math.prod(known) * self.numpy_dtype.itemsize < LARGEST
+        )
+
+    @property
+    def dynamic_dims(self) -> int:
+        """How many sizes are not known."""
+        return self.shape.count(None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a tensor whose sizes are all known; 0 for others."""
+        return 0 if None in self.shape else math.prod(cast("tuple[int, ...]", self.shape)) * self.numpy_dtype.itemsize
+
+    def holds(self, shape: Sequence[Size]) -> bool:
+        """Whether a tensor of `shape` is one of this type, its unknown sizes being any."""
+        return len(shape) == len(self.shape) and all(
+            wanted is None or wanted == size for wanted, size in zip(self.shape, shape, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{'x'.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True)
 class TensorInfo:
-    """A user-visible tensor: dense, row-major. `dtype` is a numpy dtype name such as "float32" or "bfloat16"."""
+    """A tensor that a program's user sees, by name."""
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Size, ...]
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType(self.dtype, self.shape)
 
     @property
     def numpy_dtype(self) -> np.dtype:
@@ -79,31 +145,35 @@ class TensorInfo:
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.shape) * self.numpy_dtype.itemsize
+        """Bytes of a tensor whose sizes are all known; 0 for others."""
+        return self.type.nbytes
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{'x'.join(map(str, self.shape))}]"
+        return f"{self.name}: {self.type}"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One dispatch of the plan, in execution order.
+    """One dispatch of a segment, in execution order.
 
     kernel: name of the function in the machine code, shared by equal dispatches.
     buffers: operands first, then results.
-    device: the device the step runs on, such as "cpu".
-    flops, bytes: arithmetic operations and memory traffic of one execution, for reports and cost models.
+    scalars, dims: the entries of the segment's scalar table that the kernel receives: its scalar operands, and one for
+        each unknown size of its tensor operands' types and then of its results'.
+    flops, bytes: arithmetic operations and memory traffic of one execution, for reports and cost models; 0 where sizes
+        are unknown.
     description: for people, such as "conv_2d 1x56x56x24 x 144 f32, weights 9x32 tiles".
     dtype: numpy dtype name of what its arithmetic multiplies; a profile compares `flops` with the peak for it.
     """
 
     kernel: str
     buffers: tuple[BufferReference, ...]
-    device: str
     flops: int
     bytes: int
     description: str
     dtype: str = "float32"
+    scalars: tuple[int, ...] = ()
+    dims: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,54 +186,86 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one image computes a signature: targets differ in the layouts they want, and so in their steps.
+class Segment:
+    """Consecutive dispatches that one device runs in one call.
 
-    signature: the name of the signature it belongs to.
+    name: unique in its image.
+    inputs, outputs: the tensors of the call.
+    scalars: the number of scalars that a call hands over. Its table of 64-bit entries holds first one for each unknown
+        size of `inputs`, in order, then these.
+    arena_bytes: the size of the arena, or -1 where each call says it.
     scratch_bytes: per thread, a multiple of ALIGNMENT.
     """
 
-    signature: str
+    name: str
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    scalars: int
     steps: tuple[Step, ...]
     arena_bytes: int
     scratch_bytes: int
 
+    @property
+    def table_size(self) -> int:
+        return sum(type.dynamic_dims for type in self.inputs) + self.scalars
+
 
 @dataclass(frozen=True)
 class Image:
-    """Position-independent machine code for one target, without unresolved symbols.
+    """The code of one device: for a CPU, position-independent machine code without unresolved symbols.
 
     target: the name it was compiled for, such as "x86-64-v3".
     features: CPU features the code needs, spelled as LLVM does ("avx512vnni"); checked before the code is mapped.
-        The runtime knows an "x86_64" or "aarch64" CPU by a feature of that name, which every image lists too.
-    code: instructions and read-only data in one block. It is mapped read-execute at a page boundary.
-    entries: offset in `code` of "invoke", "worker" and one "run:NAME" per signature (see `abi`).
-    plans: one per signature, what "run:NAME" does.
+        The runtime knows an "x86_64" or "aarch64" CPU by a feature of that name, which every image of one lists too.
+    code: a CPU's instructions and read-only data in one block, mapped read-execute at a page boundary; what another
+        kind of device runs is up to that kind.
+    entries: offset in a CPU's `code` of "invoke", "worker" and one "run:NAME" per segment (see `abi`).
+    segments: what the device may be asked to run.
     """
 
     target: str
     features: tuple[str, ...]
     code: bytes | bytearray | memoryview
     entries: Mapping[str, int]
-    plans: tuple[Plan, ...]
+    segments: tuple[Segment, ...]
 
-    def plan(self, signature: str) -> Plan:
-        """The plan of the signature of that name, which a verified image has."""
-        return next(plan for plan in self.plans if plan.signature == signature)
+
+@dataclass(frozen=True)
+class DeviceSlot:
+    """A device that the program was compiled for.
+
+    name: unique, what plans and errors call it, such as "cpu:2#1".
+    kind: such as "cpu"; `threads` is 0 where the runtime decides.
+    """
+
+    name: str
+    kind: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The whole program for one choice of targets: targets differ in the layouts they want, and so in their steps.
+
+    images: one per device slot. programs: one per signature.
+    """
+
+    images: tuple[Image, ...]
+    programs: tuple[HostProgram, ...]
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A compiled program.
 
-    images: one per ISA level, best first; all share `constants`.
-    constants: packed weights of all signatures as one blob; an array passes its `.data`.
-    metadata: what the program came from. The runtime reads "devices" (the default, such as "cpu:2"); the rest is
-        for people, such as "source", "target", "compiler".
+    variants: best first; the first whose images the devices at hand can run is loaded. All share `constants`.
+    constants: packed weights of all variants as one blob; an array passes its `.data`.
+    metadata: what the program came from, for people, such as "source", "target", "compiler".
     """
 
     signatures: tuple[Signature, ...]
-    images: tuple[Image, ...]
+    devices: tuple[DeviceSlot, ...]
+    variants: tuple[Variant, ...]
     constants: bytes | bytearray | memoryview
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,16 +20,18 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 from . import flatbuffer
-from .artifact import ALIGNMENT, SLACK, Artifact, Image, Plan, Signature
+from .artifact import ALIGNMENT, SLACK, Artifact, DeviceSlot, Image, Segment, Signature, Variant
 from .atomic import atomic_write
 from .errors import MalformedFileError
+from .flatbuffer import OneOf
+from .host_program.instructions import INSTRUCTIONS, Block, HostProgram, Instruction
 from .verify import verify
 
 IDENTIFIER = b"TSIC"
-VERSION = 2
+VERSION = 3
 
 _CHUNK = 1 << 20
 _DIGEST = hashlib.sha256().digest_size
@@ -56,7 +58,32 @@ class ImageRecord:
     features: tuple[str, ...]
     code: Section
     entries: tuple[Entry, ...]
-    plans: tuple[Plan, ...]
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class InstructionRecord:
+    operation: Annotated[Instruction, OneOf(INSTRUCTIONS)]
+
+
+@dataclass(frozen=True)
+class BlockRecord:
+    arguments: tuple[int, ...]
+    instructions: tuple[InstructionRecord, ...]
+    yields: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HostProgramRecord:
+    signature: str
+    registers: int
+    blocks: tuple[BlockRecord, ...]
+
+
+@dataclass(frozen=True)
+class VariantRecord:
+    images: tuple[ImageRecord, ...]
+    programs: tuple[HostProgramRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -76,16 +103,18 @@ class VersionRecord:
 class ArtifactRecord:
     version: int
     signatures: tuple[Signature, ...]
-    images: tuple[ImageRecord, ...]
+    devices: tuple[DeviceSlot, ...]
+    variants: tuple[VariantRecord, ...]
     constants: Section
     metadata: tuple[Property, ...]
 
 
 def save(artifact: Artifact, path: Path) -> None:
     """Write `artifact` to `path`, whole or not at all. Raises OSError."""
-    blobs = [memoryview(image.code) for image in artifact.images] + [memoryview(artifact.constants)]
+    codes = [image.code for variant in artifact.variants for image in variant.images]
+    blobs = [memoryview(blob) for blob in (*codes, artifact.constants)]
     blobs = [blob.cast("B") if blob.nbytes else memoryview(b"") for blob in blobs]
-    alignments = [ALIGNMENT] * len(artifact.images) + [_PAGE]
+    alignments = [ALIGNMENT] * len(codes) + [_PAGE]
     digests = [b"".join(_digests(blob)) for blob in blobs]
 
     def encode(offsets: list[int]) -> bytes:
@@ -115,18 +144,30 @@ def _pad(stream: BinaryIO, position: int) -> None:
 
 
 def _to_record(artifact: Artifact, sections: list[Section]) -> ArtifactRecord:
-    images = tuple(
-        ImageRecord(
-            image.target,
-            image.features,
-            code,
-            tuple(Entry(name, offset) for name, offset in image.entries.items()),
-            image.plans,
+    *codes, constants = sections
+    following = iter(codes)
+    variants = tuple(
+        VariantRecord(
+            tuple(_image_record(image, next(following)) for image in variant.images),
+            tuple(map(_program_record, variant.programs)),
         )
-        for image, code in zip(artifact.images, sections[:-1], strict=True)
+        for variant in artifact.variants
     )
     metadata = tuple(Property(key, value) for key, value in artifact.metadata.items())
-    return ArtifactRecord(VERSION, artifact.signatures, images, sections[-1], metadata)
+    return ArtifactRecord(VERSION, artifact.signatures, artifact.devices, variants, constants, metadata)
+
+
+def _image_record(image: Image, code: Section) -> ImageRecord:
+    entries = tuple(Entry(name, offset) for name, offset in image.entries.items())
+    return ImageRecord(image.target, image.features, code, entries, image.segments)
+
+
+def _program_record(program: HostProgram) -> HostProgramRecord:
+    blocks = tuple(
+        BlockRecord(block.arguments, tuple(map(InstructionRecord, block.instructions)), block.yields)
+        for block in program.blocks
+    )
+    return HostProgramRecord(program.signature, program.registers, blocks)
 
 
 def is_artifact(prefix: bytes) -> bool:
@@ -161,22 +202,30 @@ def parse(data: memoryview) -> Artifact:
         raise MalformedFileError(f"artifact version {version}, this Tosaic reads version {VERSION}: compile it again")
 
     record = flatbuffer.decode(table, ArtifactRecord, IDENTIFIER)
-    images = tuple(
-        Image(
-            image.target,
-            image.features,
-            _read_section(data, image.code, 0, f"code of {image.target}"),
-            {entry.name: entry.offset for entry in image.entries},
-            image.plans,
-        )
-        for image in record.images
+    variants = tuple(
+        Variant(tuple(_image(data, image) for image in variant.images), tuple(map(_program, variant.programs)))
+        for variant in record.variants
     )
     constants = _read_section(data, record.constants, SLACK, "constants")
     if record.constants.offset % ALIGNMENT:
         raise MalformedFileError(f"the constants begin at byte {record.constants.offset}, no multiple of {ALIGNMENT}")
-    artifact = Artifact(record.signatures, images, constants, {p.key: p.value for p in record.metadata})
+    metadata = {entry.key: entry.value for entry in record.metadata}
+    artifact = Artifact(record.signatures, record.devices, variants, constants, metadata)
     verify(artifact)
     return artifact
+
+
+def _image(data: memoryview, image: ImageRecord) -> Image:
+    code = _read_section(data, image.code, 0, f"code of {image.target}")
+    return Image(image.target, image.features, code, {e.name: e.offset for e in image.entries}, image.segments)
+
+
+def _program(program: HostProgramRecord) -> HostProgram:
+    blocks = (
+        Block(block.arguments, tuple(instruction.operation for instruction in block.instructions), block.yields)
+        for block in program.blocks
+    )
+    return HostProgram(program.signature, program.registers, tuple(blocks))
 
 
 def _read_section(data: memoryview, section: Section, slack: int, name: str) -> memoryview:

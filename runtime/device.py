@@ -7,60 +7,89 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from .artifact import Artifact, Plan, Signature
+from .artifact import Image, Segment
 from .device_spec import DEVICES
 from .device_spec import DeviceSpec as DeviceSpec
 from .device_spec import parse_device as parse_device
 from .device_spec import parse_devices as parse_devices
 from .device_spec import uniquely_named as uniquely_named
 
+Array: TypeAlias = npt.NDArray[Any]
+Constants: TypeAlias = bytes | bytearray | memoryview
 
-class BoundSignature(Protocol):
-    """A signature whose plan, buffers and entry point are ready, so that a call does no more than it must.
 
-    signature, plan: what it computes, and in which steps.
-    staging_inputs, staging_outputs: arrays of the device's own memory, for user arrays that it cannot use in place.
-    """
+class BoundSegment(Protocol):
+    """A segment whose entry point is ready, so that a call does no more than it must."""
 
-    signature: Signature
-    plan: Plan
-    staging_inputs: tuple[npt.NDArray[Any], ...]
-    staging_outputs: tuple[npt.NDArray[Any], ...]
+    segment: Segment
 
-    def invoke(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
-        """Run once on dense buffers at these addresses, aligned to their elements.
+    def invoke(
+        self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
+    ) -> None:
+        """Run once. One call at a time: the caller holds `Executable.lock`.
 
-        One call at a time: the executor holds `Executable.lock`.
+        inputs, outputs: dense arrays of the segment's types, aligned to their elements; those of `outputs` are filled.
+        table: int64[segment.table_size], or None where that is 0. arena_bytes: needed where the segment does not know.
+        Raises DeviceError, and DeviceLostError where the device cannot go on.
         """
         ...
 
-    def trace(self, inputs: Sequence[int], outputs: Sequence[int]) -> npt.NDArray[np.uint64]:
-        """Run once and return the device clock's begin and end of every step, [steps, threads, 2], in ticks."""
+    def trace(
+        self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
+    ) -> npt.NDArray[np.float64]:
+        """Run once and return when every step began and ended, [steps, threads, 2] in seconds of `time.perf_counter`."""
+        ...
+
+
+@runtime_checkable
+class DirectSegment(BoundSegment, Protocol):
+    """A segment of known sizes that can be called with addresses, which spares small programs most of a call's cost.
+
+    staging_inputs, staging_outputs: arrays of the device's own, for user arrays that it cannot use in place.
+    """
+
+    staging_inputs: tuple[Array, ...]
+    staging_outputs: tuple[Array, ...]
+
+    def invoke_at(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """`invoke` with the addresses of the arrays' elements."""
         ...
 
 
 class Executable(Protocol):
-    """An artifact made ready on a device. `close` frees everything, also called at exit and on collection."""
+    """An image made ready on a device. `close` frees everything, also called at exit and on collection.
+
+    target: what the image was compiled for. threads: how many work on a call.
+    """
 
     lock: Any
     threads: int
     target: str
 
-    def bind(self, signature: Signature) -> BoundSignature: ...
+    def bind(self, segment: Segment) -> BoundSegment: ...
 
     def close(self) -> None: ...
 
 
 class Device(Protocol):
-    """One place that can run programs."""
+    """One place that can run programs.
 
-    def load(self, artifact: Artifact) -> Executable:
-        """Choose the best image this device can run. Raises DeviceError where there is none or memory is short."""
+    memory: where its tensors lie, such as "host"; between devices of equal memories nothing has to be copied.
+    """
+
+    memory: str
+
+    def lacks(self, image: Image) -> str | None:
+        """Why this device cannot run `image`, such as "x86-64-v4 needs avx512f", or None if it can."""
+        ...
+
+    def load(self, image: Image, constants: Constants) -> Executable:
+        """Make `image` ready; it reads `constants` in place where it can. Raises DeviceError where memory is short."""
         ...
 
 

@@ -36,3 +36,15 @@ class ArgumentError(TosaicError):
 
 class DeviceError(TosaicError):
     """A device cannot do what was asked: the artifact needs an ISA it lacks, memory ran out, it was lost."""
+
+
+class DeviceLostError(DeviceError):
+    """A device cannot go on, as it is lost or out of memory; others could do its work.
+
+    device: its name, where the error passed what knows that.
+    """
+
+    def __init__(self, problem: str, device: str | None = None) -> None:
+        super().__init__(problem if device is None else f"device {device}: {problem}")
+        self.problem = problem
+        self.device = device

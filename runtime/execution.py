@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .api import load
 from .errors import ArgumentError
+from .executor import name_outputs, order_inputs
 from .notation import format_tensor, is_inline, parse_tensor
 from .progress import status, track
 from .results import Results, summarise
@@ -79,7 +80,7 @@ def _run_inline(function: Function, inputs: Sequence[Array], output: Path | None
         print(*map(format_tensor, outputs), sep="\n")
         return
     results = Results(1, is_batch=False)
-    results.add(0, function.executor.name_outputs(outputs))
+    results.add(0, name_outputs(function.signature, outputs))
     results.save(output)
 
 
@@ -95,7 +96,7 @@ def _print_benchmark(program: Program, function: Function, inputs: Sequence[Arra
 
     with status("measuring"):
         timing = benchmark(function.executor, inputs)
-    print(describe_timing(function, timing, program.executable.threads))
+    print(describe_timing(function, timing, program.threads))
 
 
 def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Array], trace: Path) -> None:
@@ -103,7 +104,7 @@ def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Ar
     from .peak import measure_peaks
     from .report import describe_profile, save_trace
 
-    ordered = function.executor.order_inputs(inputs) if isinstance(inputs, Mapping) else inputs
+    ordered = order_inputs(function.signature, inputs) if isinstance(inputs, Mapping) else inputs
     with status("profiling"):
         measured = profile(function.executor, ordered)
     save_trace(measured, trace)

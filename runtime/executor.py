@@ -1,4 +1,4 @@
-"""One signature as a Python callable on numpy arrays: checks them, finds their memory, runs the device.
+"""One signature as a Python callable on numpy arrays: checks them, then runs the program's devices.
 
 This is the path of every inference, so what can be known before the first call is computed before it, and nothing is
 converted that already fits.
@@ -6,100 +6,227 @@ converted that already fits.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from .arrays import aligned_empty
-from .artifact import Plan, Signature, TensorInfo
-from .device import BoundSignature, Executable
+from .arrays import address_of, aligned_empty
+from .artifact import Segment, Signature, TensorInfo, Variant
+from .device import Array, DirectSegment
 from .errors import ArgumentError
+from .host_program.instructions import NONE, Execute, HostProgram
+from .host_program.station import SegmentTrace, Station
 
-Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 
 _COPY_BYTES = 16384
 """Below it an array is copied to the device's own memory: asking numpy for an address (1 us) costs more than that."""
 
 
-class SignatureExecutor:
-    """Runs one signature on one device. Safe to call from several threads at once; the calls take turns."""
+class SignatureExecutor(Protocol):
+    """Runs one signature. Safe to call from several threads at once; the calls take turns.
 
-    def __init__(self, executable: Executable, signature: Signature) -> None:
-        self._executable = executable
-        self._bound: BoundSignature = executable.bind(signature)
-        self.signature = signature
-        self.plan: Plan = self._bound.plan
-        self._inputs = tuple(_Slot(t, a) for t, a in zip(signature.inputs, self._bound.staging_inputs, strict=True))
-        self._names = dict.fromkeys(tensor.name for tensor in signature.inputs).keys()
-        self._outputs = tuple(_Slot(t, a) for t, a in zip(signature.outputs, self._bound.staging_outputs, strict=True))
+    segments: what is executed, each with the name of its device, in the order of the program.
+    """
+
+    signature: Signature
+    segments: tuple[tuple[str, Segment], ...]
 
     def run(self, inputs: Sequence[Any]) -> list[Array]:
         """Outputs in the signature's order for inputs in the signature's order. Raises ArgumentError, DeviceError."""
-        return self._execute(inputs, self._bound.invoke)[0]
+        ...
 
-    def run_named(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
-        """The same by name."""
-        return self.name_outputs(self.run(self.order_inputs(inputs)))
+    def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
+        """`run`, and when each step of each execution of a segment ran."""
+        ...
 
-    def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], npt.NDArray[np.uint64]]:
-        """`run`, and the begin and end of every step on every thread in device ticks, [steps, threads, 2]."""
-        return self._execute(inputs, self._bound.trace)
 
-    def order_inputs(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """The values in the signature's order. Raises ArgumentError for missing or unknown names."""
-        if inputs.keys() == self._names:
-            return [inputs[name] for name in self._names]
-        problems = [f"unknown input {name!r}" for name in inputs if name not in self._names]
-        problems += [f"missing input {name!r}" for name in self._names if name not in inputs]
-        raise ArgumentError(f"{', '.join(problems)}; {self._describe_inputs()}")
+def make_executor(
+    signature: Signature, program: HostProgram, variant: Variant, stations: Sequence[Station], constants: Array
+) -> SignatureExecutor:
+    """The executor of a verified program on the devices that `stations` stand for."""
+    segments = tuple(
+        (stations[instruction.device].name, variant.images[instruction.device].segments[instruction.segment])
+        for block in program.blocks
+        for instruction in block.instructions
+        if isinstance(instruction, Execute)
+    )
+    call = _only_call(program)
+    if len(stations) == 1 and call is not None:
+        bound = stations[0].segments[call.segment]
+        if isinstance(bound, DirectSegment) and _is_static(signature, bound.segment):
+            return _DirectExecutor(signature, program, call, stations[0], bound, segments)
+    return _HostExecutor(signature, program, stations, constants, segments)
 
-    def name_outputs(self, outputs: Sequence[Array]) -> dict[str, Array]:
-        return {slot.tensor.name: output for slot, output in zip(self._outputs, outputs, strict=True)}
+
+def order_inputs(signature: Signature, inputs: Mapping[str, Any]) -> list[Any]:
+    """The values in the signature's order. Raises ArgumentError for missing or unknown names."""
+    names = [tensor.name for tensor in signature.inputs]
+    if len(inputs) == len(names) and all(name in inputs for name in names):
+        return [inputs[name] for name in names]
+    problems = [f"unknown input {name!r}" for name in inputs if name not in names]
+    problems += [f"missing input {name!r}" for name in names if name not in inputs]
+    raise ArgumentError(f"{', '.join(problems)}; {_describe_inputs(signature)}")
+
+
+def name_outputs(signature: Signature, outputs: Sequence[Array]) -> dict[str, Array]:
+    return {tensor.name: output for tensor, output in zip(signature.outputs, outputs, strict=True)}
+
+
+class _HostExecutor:
+    """Runs a signature by its host program."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        program: HostProgram,
+        stations: Sequence[Station],
+        constants: Array,
+        segments: tuple[tuple[str, Segment], ...],
+    ) -> None:
+        from .host_program.interpreter import Interpreter  # Most programs need none, and start faster without.
+
+        self.signature = signature
+        self.segments = segments
+        self._interpreter = Interpreter(program, stations, constants)
+        self._stations = stations
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Sequence[Any]) -> list[Array]:
+        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        with self._lock:
+            return self._interpreter.run(arrays)
+
+    def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
+        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        traces: list[SegmentTrace] = []
+        with self._lock:
+            for station in self._stations:
+                station.traces = traces
+            try:
+                return self._interpreter.run(arrays), traces
+            finally:
+                for station in self._stations:
+                    station.traces = None
+
+
+class _DirectExecutor:
+    """Runs a signature that is one segment of known sizes, by the addresses of its arrays."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        program: HostProgram,
+        call: Execute,
+        station: Station,
+        bound: DirectSegment,
+        segments: tuple[tuple[str, Segment], ...],
+    ) -> None:
+        main = program.blocks[0]
+        self.signature = signature
+        self.segments = segments
+        self._executable = station.executable
+        self._bound = bound
+        self._device = station.name
+        self._checks = tuple(map(_Check, signature.inputs))
+        places = [main.arguments.index(register) for register in call.inputs]
+        self._inputs = tuple((_Place(array), place) for array, place in zip(bound.staging_inputs, places, strict=True))
+        self._outputs = tuple(map(_Place, bound.staging_outputs))
+        order = [call.results.index(register) for register in main.yields]
+        self._order = None if order == list(range(len(call.results))) else order
+
+    def run(self, inputs: Sequence[Any]) -> list[Array]:
+        return self._execute(inputs, self._bound.invoke_at)[0]
+
+    def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
+        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        with self._executable.lock:
+            outputs = [np.empty_like(place.staging) for place in self._outputs]
+            seconds = self._bound.trace([arrays[place] for _, place in self._inputs], outputs)
+        trace = SegmentTrace(self._device, self._bound.segment, seconds)
+        return self._ordered(outputs), [trace]
 
     def _execute(
         self, inputs: Sequence[Any], run: Callable[[list[int], list[int]], Result]
     ) -> tuple[list[Array], Result]:
         """The outputs, and what `run` returns when it is given the addresses of inputs and outputs."""
-        if len(inputs) != len(self._inputs):
-            raise ArgumentError(f"{len(inputs)} inputs given; {self._describe_inputs()}")
-        arrays = [slot.check(value) for slot, value in zip(self._inputs, inputs, strict=True)]
-        fresh = [None if slot.is_copied else aligned_empty(slot.tensor.shape, slot.dtype) for slot in self._outputs]
+        if len(inputs) != len(self._checks):
+            raise ArgumentError(f"{len(inputs)} inputs given; {_describe_inputs(self.signature)}")
+        arrays = [check(value) for check, value in zip(self._checks, inputs, strict=True)]
+        fresh = [None if place.is_copied else aligned_empty(place.shape, place.dtype) for place in self._outputs]
         outputs = list(zip(self._outputs, fresh, strict=True))
         with self._executable.lock:
-            input_addresses = [slot.place(array) for slot, array in zip(self._inputs, arrays, strict=True)]
-            output_addresses = [slot.address if new is None else new[1] for slot, new in outputs]
+            input_addresses = [place.put(arrays[position]) for place, position in self._inputs]
+            output_addresses = [place.address if new is None else new[1] for place, new in outputs]
             result = run(input_addresses, output_addresses)
-            return [slot.staging.copy() if new is None else new[0] for slot, new in outputs], result
+            made = [place.staging.copy() if new is None else new[0] for place, new in outputs]
+        return self._ordered(made), result
 
-    def _describe_inputs(self) -> str:
-        takes = ", ".join(str(slot.tensor) for slot in self._inputs) or "no inputs"
-        return f"signature {self.signature.name!r} takes {takes}"
+    def _ordered(self, made: list[Array]) -> list[Array]:
+        return made if self._order is None else [made[position] for position in self._order]
 
 
-class _Slot:
-    """One input or output: what it must be, and the device memory that stands in for it."""
+class _Check:
+    """Turns a value into an array of one input's dtype and shape. Raises ArgumentError; never converts numbers."""
 
-    def __init__(self, tensor: TensorInfo, staging: Array) -> None:
+    def __init__(self, tensor: TensorInfo) -> None:
         self.tensor = tensor
         self.dtype = tensor.numpy_dtype
-        self.staging = staging
-        self.address: int = staging.ctypes.data
-        self.is_copied = tensor.nbytes < _COPY_BYTES
+        self.type = tensor.type
+        self.shape = tensor.shape
 
-    def check(self, value: Any) -> Array:
-        """`value` as an array of this tensor's dtype and shape. Raises ArgumentError; never converts numbers."""
+    def __call__(self, value: Any) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
-        if array.dtype != self.dtype or array.shape != self.tensor.shape:
+        if array.dtype != self.dtype or (array.shape != self.shape and not self.type.holds(array.shape)):
             found = f"{array.dtype}[{'x'.join(map(str, array.shape))}]"
-            raise ArgumentError(f"input {self.tensor.name!r} is {found}; expected {self.tensor}")
+            raise ArgumentError(f"input {self.tensor.name!r} is {found}; expected {self.tensor.type}")
         return array
 
-    def place(self, array: Array) -> int:
+
+class _Place:
+    """The device memory that stands in for one input or output of a segment."""
+
+    def __init__(self, staging: Array) -> None:
+        self.staging = staging
+        self.shape = staging.shape
+        self.dtype = staging.dtype
+        self.address = address_of(staging)
+        self.is_copied = staging.nbytes < _COPY_BYTES
+
+    def put(self, array: Array) -> int:
         """The address of `array`'s elements in dense order: its own where the device can read it there."""
         if not self.is_copied and array.flags.c_contiguous and array.flags.aligned:
             return array.__array_interface__["data"][0]
         np.copyto(self.staging, array)
         return self.address
+
+
+def _checked(signature: Signature, inputs: Sequence[Any]) -> list[Array]:
+    if len(inputs) != len(signature.inputs):
+        raise ArgumentError(f"{len(inputs)} inputs given; {_describe_inputs(signature)}")
+    return [_Check(tensor)(value) for tensor, value in zip(signature.inputs, inputs, strict=True)]
+
+
+def _describe_inputs(signature: Signature) -> str:
+    takes = ", ".join(map(str, signature.inputs)) or "no inputs"
+    return f"signature {signature.name!r} takes {takes}"
+
+
+def _only_call(program: HostProgram) -> Execute | None:
+    """The call of a program that passes its inputs to one segment and returns what that computes."""
+    main = program.blocks[0]
+    if len(main.instructions) != 1:
+        return None
+    (call,) = main.instructions
+    if not isinstance(call, Execute) or call.scalars or call.dims or call.arena_bytes != NONE:
+        return None
+    returns_results = set(main.yields) <= set(call.results) and len(set(main.yields)) == len(main.yields)
+    return call if returns_results else None
+
+
+def _is_static(signature: Signature, segment: Segment) -> bool:
+    tensors = (*signature.inputs, *signature.outputs)
+    types = (*segment.inputs, *segment.outputs, *(tensor.type for tensor in tensors))
+    return not any(type.dynamic_dims for type in types)

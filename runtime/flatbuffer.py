@@ -28,10 +28,14 @@ Record = TypeVar("Record")
 
 @dataclasses.dataclass(frozen=True)
 class Scalar:
-    """A scalar of the FlatBuffer schema: its name in flatbuffers.Builder and its form in `struct`."""
+    """A scalar of the FlatBuffer schema: its name in flatbuffers.Builder and its form in `struct`.
+
+    In a vector, `absent` stands for None.
+    """
 
     builder_name: str
     form: struct.Struct
+    absent: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,8 @@ Int32 = Annotated[int, Scalar("Int32", struct.Struct("<i"))]
 UInt32 = Annotated[int, Scalar("Uint32", struct.Struct("<I"))]
 UInt64 = Annotated[int, Scalar("Uint64", struct.Struct("<Q"))]
 Bool = Annotated[bool, Scalar("Bool", struct.Struct("<?"))]
+Size = Annotated[int | None, Scalar("Int64", struct.Struct("<q"), absent=-1)]
+"""An element of a vector that may be None."""
 Blob = Annotated[memoryview, "force_align: 8"]
 
 _SIZE_PREFIX = 4
@@ -138,7 +144,8 @@ def _encode_child(builder: flatbuffers.Builder, value: Any, kind: Any, element: 
         return _encode_table(builder, value)
     if isinstance(element, Scalar):
         form = element.form
-        return _encode_inline(builder, b"".join(map(form.pack, value)), form.size)
+        numbers = (element.absent if number is None else number for number in value)
+        return _encode_inline(builder, b"".join(map(form.pack, numbers)), form.size)
     if hasattr(element, "STRUCT"):
         form = element.STRUCT
         return _encode_inline(builder, b"".join(form.pack(*v.to_struct()) for v in value), form.size)
@@ -229,7 +236,10 @@ class _Reader:
             return self.table(position, kind, path)
         if isinstance(element, Scalar):
             data = self.vector(position, element.form.size, path)[0]
-            return tuple(value for (value,) in element.form.iter_unpack(data))
+            numbers = tuple(value for (value,) in element.form.iter_unpack(data))
+            if element.absent is None:
+                return numbers
+            return tuple(None if value == element.absent else value for value in numbers)
         if hasattr(element, "STRUCT"):
             rows = element.STRUCT.iter_unpack(self.vector(position, element.STRUCT.size, path)[0])
             return tuple(self.convert(element.from_struct, row, path) for row in rows)

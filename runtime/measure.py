@@ -15,28 +15,29 @@ from .executor import SignatureExecutor
 
 Array = npt.NDArray[Any]
 
+_UNKNOWN_SIZE = 128
 _WARM_UP_SECONDS = 0.2
 _SECONDS = 1.0
 _MINIMUM_RUNS = 10
-_CALIBRATION_SECONDS = 0.05
 
 
 def example_inputs(inputs: Sequence[TensorInfo], seed: int = 0) -> list[Array]:
     """Values to measure with: uniform in 0..1 for floats, the whole range of 8-bit integers, 0 for other types.
 
-    Wider integers are mostly indices, of which only 0 is in range everywhere.
+    Wider integers are mostly indices, of which only 0 is in range everywhere. Unknown sizes are taken to be 128.
     """
     random = np.random.default_rng(seed)
     arrays = []
     for tensor in inputs:
         dtype = tensor.numpy_dtype
+        shape = tuple(size if size is not None else _UNKNOWN_SIZE for size in tensor.shape)
         if dtype in (np.dtype(np.int8), np.dtype(np.uint8)):
             info = np.iinfo(dtype)
-            arrays.append(random.integers(info.min, info.max, tensor.shape, dtype, endpoint=True))
+            arrays.append(random.integers(info.min, info.max, shape, dtype, endpoint=True))
         elif dtype.kind in "biu":
-            arrays.append(np.zeros(tensor.shape, dtype))
+            arrays.append(np.zeros(shape, dtype))
         else:
-            arrays.append(random.random(tensor.shape).astype(dtype))
+            arrays.append(random.random(shape).astype(dtype))
     return arrays
 
 
@@ -69,41 +70,55 @@ def _repeat(executor: SignatureExecutor, inputs: Sequence[Array], duration: floa
 
 
 @dataclass(frozen=True)
-class Profile:
-    """When each step ran: microseconds since the first began, [runs, steps, threads, begin and end]."""
+class StepProfile:
+    """One step of a segment: `seconds` has, for each run, when it began and ended, [executions, threads, 2]."""
 
-    steps: tuple[Step, ...]
-    microseconds: npt.NDArray[np.float64]
+    device: str
+    step: Step
+    seconds: tuple[npt.NDArray[np.float64], ...]
 
     @property
     def threads(self) -> int:
-        return self.microseconds.shape[2]
+        return max((times.shape[1] for times in self.seconds), default=1)
 
-    def step_seconds(self) -> npt.NDArray[np.float64]:
-        """[steps]: the time of the slowest thread, without its waiting for others; the median over all runs."""
-        begin, end = self.microseconds[..., 0], self.microseconds[..., 1]
-        return np.median((end - begin).max(axis=2), axis=0) * 1e-6
+    def duration(self) -> float:
+        """Seconds per run: the time of the slowest thread, without its waiting for others; the median over all runs."""
+        return float(np.median([(times[..., 1] - times[..., 0]).max(axis=1).sum() for times in self.seconds]))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """When each step of `runs` runs was executed, in seconds since the first began."""
+
+    steps: tuple[StepProfile, ...]
+    runs: int
 
     def seconds(self) -> float:
         """From the first step's begin to the last one's end, waiting included; the median over all runs."""
-        begin, end = self.microseconds[..., 0].min(axis=(1, 2)), self.microseconds[..., 1].max(axis=(1, 2))
-        return float(np.median(end - begin)) * 1e-6
+        spans = []
+        for run in range(self.runs):
+            times = [step.seconds[run] for step in self.steps if step.seconds[run].size]
+            if times:
+                begin, end = min(t[..., 0].min() for t in times), max(t[..., 1].max() for t in times)
+                spans.append(end - begin)
+        return float(np.median(spans)) if spans else 0.0
 
 
 def profile(executor: SignatureExecutor, inputs: Sequence[Array], runs: int = 10) -> Profile:
-    """Trace `runs` runs, after at least as many that warm up and calibrate the device's clock."""
-    ticks_per_second = _calibrate(executor, inputs, runs)
-    ticks = np.stack([executor.trace(inputs)[1] for _ in range(runs)])
-    since_begin = (ticks - ticks.min()).astype(np.float64)
-    return Profile(executor.plan.steps, since_begin * (1e6 / ticks_per_second))
-
-
-def _calibrate(executor: SignatureExecutor, inputs: Sequence[Array], minimum: int) -> float:
-    """Ticks of the device's clock per second, from when the first and the last of many runs end on both clocks."""
-    first, start = int(executor.trace(inputs)[1].max()), time.perf_counter()
-    runs = 0
-    while True:
-        last, now = int(executor.trace(inputs)[1].max()), time.perf_counter()
-        runs += 1
-        if now - start > _CALIBRATION_SECONDS and runs >= minimum:
-            return (last - first) / (now - start)
+    """Trace `runs` runs, after at least as many that warm up."""
+    for _ in range(runs):
+        executor.trace(inputs)
+    traces = [executor.trace(inputs)[1] for _ in range(runs)]
+    begin = min((trace.seconds.min() for run in traces for trace in run if trace.seconds.size), default=0.0)
+    steps = []
+    for device, segment in executor.segments:
+        executions = [
+            [trace.seconds - begin for trace in run if trace.device == device and trace.segment is segment]
+            for run in traces
+        ]
+        for number, step in enumerate(segment.steps):
+            seconds = tuple(
+                np.stack([times[number] for times in run]) if run else np.zeros((0, 1, 2)) for run in executions
+            )
+            steps.append(StepProfile(device, step, seconds))
+    return Profile(tuple(steps), runs)

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from . import abi
-from .artifact import ALIGNMENT, Artifact, BufferReference, Image, Plan, Signature, TensorInfo
+from .artifact import ALIGNMENT, LARGEST, Artifact, BufferReference, Image, Segment, Signature, Step, Variant
 from .errors import MalformedFileError
+from .host_program.verification import verify_program
 
-DTYPES = frozenset(
-    [
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "bfloat16", "float32", "float64", "complex64"),
-    ]
-)
+_MOST_SCALARS = 1 << 20
+"""Entries of a call's table."""
 
-_LIMIT = 1 << 48
-"""Bytes. No buffer is larger: the user half of a 48-bit address space is smaller still."""
+MACHINE_CODE = "cpu"
+"""The kind of device whose images are machine code with entries."""
 
 
 def verify(artifact: Artifact) -> None:
@@ -29,8 +26,10 @@ def verify(artifact: Artifact) -> None:
     _require_unique((s.name for s in artifact.signatures), "signature")
     for signature in artifact.signatures:
         _verify_signature(signature)
-    for image in artifact.images:
-        _verify_image(image, artifact.signatures, memoryview(artifact.constants).nbytes)
+    _require(bool(artifact.devices), "there is no device")
+    _require_unique((slot.name for slot in artifact.devices), "device")
+    for variant in artifact.variants:
+        _verify_variant(variant, artifact)
 
 
 def _verify_signature(signature: Signature) -> None:
@@ -38,59 +37,79 @@ def _verify_signature(signature: Signature) -> None:
     _require_unique((t.name for t in signature.inputs), f"{where}: input")
     _require_unique((t.name for t in signature.outputs), f"{where}: output")
     for tensor in (*signature.inputs, *signature.outputs):
-        _verify_tensor(tensor, where)
+        _require(tensor.type.is_possible, f"{where}: tensor {tensor.name!r} has the impossible type {tensor.type}")
 
 
-def _verify_tensor(tensor: TensorInfo, where: str) -> None:
-    _require(tensor.dtype in DTYPES, f"{where}: tensor {tensor.name!r} has the unknown dtype {tensor.dtype!r}")
+def _verify_variant(variant: Variant, artifact: Artifact) -> None:
+    images, slots = variant.images, artifact.devices
+    _require(len(images) == len(slots), f"a variant has {len(images)} images for {len(slots)} devices")
+    constant_bytes = memoryview(artifact.constants).nbytes
+    for image, slot in zip(images, slots, strict=True):
+        _verify_image(image, slot.kind == MACHINE_CODE, constant_bytes)
+    planned, named = [program.signature for program in variant.programs], [s.name for s in artifact.signatures]
+    _require(planned == named, f"a variant has programs for {planned}; the signatures are {named}")
+    for program, signature in zip(variant.programs, artifact.signatures, strict=True):
+        verify_program(program, signature, variant, constant_bytes)
+
+
+def _verify_image(image: Image, is_machine_code: bool, constant_bytes: int) -> None:
+    where = f"image {image.target!r}"
+    _require_unique((segment.name for segment in image.segments), f"{where}: segment")
+    if is_machine_code:
+        expected = {abi.INVOKE, abi.WORKER, *(abi.run_entry(segment.name) for segment in image.segments)}
+        missing = sorted(expected - image.entries.keys())
+        _require(not missing, f"{where} lacks the entry {', '.join(map(repr, missing))}")
+    size = memoryview(image.code).nbytes
+    for name, offset in image.entries.items():
+        _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")
+    for segment in image.segments:
+        _verify_segment(segment, constant_bytes, f"{where}: segment {segment.name!r}")
+
+
+def _verify_segment(segment: Segment, constant_bytes: int, where: str) -> None:
+    for type in (*segment.inputs, *segment.outputs):
+        _require(type.is_possible, f"{where} has the impossible type {type}")
+    _require(0 <= segment.scalars <= _MOST_SCALARS, f"{where} takes {segment.scalars} scalars")
+    _require(-1 <= segment.arena_bytes < LARGEST, f"{where}: {segment.arena_bytes} bytes of arena")
     _require(
-        len(tensor.shape) <= 64 and all(0 <= size < _LIMIT for size in tensor.shape) and tensor.nbytes < _LIMIT,
-        f"{where}: tensor {tensor.name!r} has the impossible shape {tensor.shape}",
+        0 <= segment.scratch_bytes < LARGEST and segment.scratch_bytes % ALIGNMENT == 0,
+        f"{where}: {segment.scratch_bytes} bytes of scratch, no multiple of {ALIGNMENT}",
     )
+    unknown = -1
+    sizes = {
+        "arena": (segment.arena_bytes,),
+        "constants": (constant_bytes,),
+        "input": tuple(unknown if type.dynamic_dims else type.nbytes for type in segment.inputs),
+        "output": tuple(unknown if type.dynamic_dims else type.nbytes for type in segment.outputs),
+    }
+    for number, step in enumerate(segment.steps):
+        _verify_step(step, sizes, segment.table_size, f"{where}: step {number} ({step.kernel})")
+
+
+def _verify_step(step: Step, sizes: dict[str, tuple[int, ...]], table_size: int, where: str) -> None:
+    for entry in (*step.scalars, *step.dims, *(buffer.slot for buffer in step.buffers if buffer.slot != -1)):
+        _require(0 <= entry < table_size, f"{where} reads entry {entry} of a table of {table_size}")
+    for buffer in step.buffers:
+        _verify_buffer(buffer, sizes[buffer.space], where)
 
 
 def _verify_buffer(buffer: BufferReference, sizes: tuple[int, ...], where: str) -> None:
+    """`sizes` of the space, -1 where a call decides."""
     _require(
         0 <= buffer.index < len(sizes),
         f"{where} uses {buffer.space} {buffer.index}, of {len(sizes)}",
     )
-    size = sizes[buffer.index]
+    size, end = sizes[buffer.index], buffer.offset + buffer.size
     _require(
-        min(buffer.offset, buffer.size) >= 0 and buffer.offset + buffer.size <= size,
-        f"{where} uses bytes {buffer.offset}..{buffer.offset + buffer.size} of the {size} bytes of its {buffer.space}",
+        buffer.offset >= 0 and buffer.size >= -1 and end < LARGEST,
+        f"{where} uses {buffer.size} bytes at {buffer.offset} of its {buffer.space}",
     )
-
-
-def _verify_image(image: Image, signatures: tuple[Signature, ...], constant_bytes: int) -> None:
-    where = f"image {image.target!r}"
-    expected = {abi.INVOKE, abi.WORKER, *(abi.run_entry(s.name) for s in signatures)}
-    missing = sorted(expected - image.entries.keys())
-    _require(not missing, f"{where} lacks the entry {', '.join(map(repr, missing))}")
-    size = memoryview(image.code).nbytes
-    for name, offset in image.entries.items():
-        _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")
-    planned, named = [plan.signature for plan in image.plans], [signature.name for signature in signatures]
-    _require(sorted(planned) == sorted(named), f"{where} has plans for {planned}; the signatures are {named}")
-    for signature in signatures:
-        _verify_plan(image.plan(signature.name), signature, constant_bytes, f"{where}: plan of {signature.name!r}")
-
-
-def _verify_plan(plan: Plan, signature: Signature, constant_bytes: int, where: str) -> None:
-    for name, size in (("arena", plan.arena_bytes), ("scratch", plan.scratch_bytes)):
-        _require(0 <= size < _LIMIT, f"{where}: {size} bytes of {name}")
+    if size == -1 and buffer.space != "constants":
+        return
     _require(
-        plan.scratch_bytes % ALIGNMENT == 0,
-        f"{where}: {plan.scratch_bytes} bytes of scratch, no multiple of {ALIGNMENT}",
+        buffer.slot == -1 and buffer.size >= 0 and end <= size,
+        f"{where} uses bytes {buffer.offset}..{end} of the {size} bytes of its {buffer.space}",
     )
-    sizes = {
-        "arena": (plan.arena_bytes,),
-        "constants": (constant_bytes,),
-        "input": tuple(t.nbytes for t in signature.inputs),
-        "output": tuple(t.nbytes for t in signature.outputs),
-    }
-    for number, step in enumerate(plan.steps):
-        for buffer in step.buffers:
-            _verify_buffer(buffer, sizes[buffer.space], f"{where}: step {number} ({step.kernel})")
 
 
 def _require_unique(names: Iterable[str], what: str) -> None:

@@ -1,48 +1,50 @@
-"""The plan of a signature as one native function, which every thread of a call runs from the first step to the last."""
+"""A segment as one native function, which every thread of a call runs from the first step to the last."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from ...runtime.abi import INVOKE, WORKER, Call, run_entry
-from ...runtime.artifact import BufferReference, Plan, Step
+from ...runtime.artifact import BufferReference, Segment, Step
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
 from .kernel import Kernel
-from .threads import BARRIER, emit_threads, field
+from .threads import BARRIER, TIME_STAMP, emit_threads, field
 from .types import I32, I64, PTR, Value
 
 _TRACE_BYTES = 16
 """Per step and thread: two time stamps."""
 
 
-def emit_entries(plans: Sequence[Plan], kernels: Mapping[str, Kernel], target: Target) -> tuple[str, dict[str, str]]:
+def emit_entries(
+    segments: Sequence[Segment], kernels: Mapping[str, Kernel], target: Target
+) -> tuple[str, dict[str, str]]:
     """One module with everything that an image is entered by, and the symbol of each of its entries (see `abi`).
 
     `kernels`, by name, are declared here and defined in other modules.
     """
-    names = {step.kernel for plan in plans for step in plan.steps}
+    names = {step.kernel for segment in segments for step in segment.steps}
     texts = [_declaration(name, kernels[name]) for name in sorted(names)]
     entries = {INVOKE: INVOKE, WORKER: WORKER}
-    for number, plan in enumerate(plans):
-        symbol = f"run{number}"  # signatures may be called anything
-        entries[run_entry(plan.signature)] = symbol
-        texts.append(_emit_run(symbol, plan, kernels))
+    for number, segment in enumerate(segments):
+        symbol = f"run{number}"  # segments may be called anything
+        entries[run_entry(segment.name)] = symbol
+        texts.append(_emit_run(symbol, segment, kernels))
     return "\n".join([*texts, emit_threads(target)]), entries
 
 
 def _declaration(name: str, kernel: Kernel) -> str:
-    pointers = ", ".join(["ptr"] * (kernel.operands + kernel.results + 1))
-    return f"declare hidden void @{name}({pointers}, i64, i64) nounwind\n"
+    types = ["ptr"] * (kernel.operands + kernel.results) + ["i64"] * kernel.scalars
+    return f"declare hidden void @{name}({', '.join([*types, 'ptr, i64, i64'])}) nounwind\n"
 
 
-def _emit_run(symbol: str, plan: Plan, kernels: Mapping[str, Kernel]) -> str:
+def _emit_run(symbol: str, segment: Segment, kernels: Mapping[str, Kernel]) -> str:
     f = Function(symbol, [(PTR, "call"), (I64, "thread")], linkage="hidden")
     call, thread = f.arguments
-    run = _Run(f, call, thread)
-    barriers = barriers_before(plan.steps, {name: kernel.results for name, kernel in kernels.items()})
-    for number, step in enumerate(plan.steps):
+    run = _Run(f, call, thread, segment.table_size > 0)
+    barriers = barriers_before(segment.steps, {name: kernel.results for name, kernel in kernels.items()})
+    for number, step in enumerate(segment.steps):
         if number in barriers:
             run.barrier()
         run.mark(number, 0)
@@ -56,7 +58,7 @@ def _emit_run(symbol: str, plan: Plan, kernels: Mapping[str, Kernel]) -> str:
 class _Run:
     """Emits the steps of one run; everything that is the same for all of them is loaded once."""
 
-    def __init__(self, f: Function, call: Value, thread: Value) -> None:
+    def __init__(self, f: Function, call: Value, thread: Value, has_table: bool) -> None:
         self.f = f
         self.thread = thread
         self.spaces = {
@@ -64,6 +66,7 @@ class _Run:
             "constants": self._load(call, PTR, "constants"),
         }
         self.slots = {"input": self._load(call, PTR, "inputs"), "output": self._load(call, PTR, "outputs")}
+        self.table = self._load(call, PTR, "table") if has_table else f.zero(PTR)
         self.threads = self._load(call, I64, "threads")
         stride = self._load(call, I64, "scratch_stride")
         self.scratch = f.gep(self._load(call, PTR, "scratch"), f.mul(thread, stride))
@@ -79,11 +82,19 @@ class _Run:
         base = self.spaces.get(reference.space)
         if base is None:
             base = self.f.load(PTR, self.f.gep(self.slots[reference.space], 8 * reference.index))
-        return self.f.gep(base, reference.offset)
+        offset = reference.offset
+        if reference.slot < 0:
+            return self.f.gep(base, offset)
+        return self.f.gep(self.f.gep(base, self._entry(reference.slot)), offset)
+
+    def _entry(self, number: int) -> Value:
+        """An entry of the call's table."""
+        return self.f.load(I64, self.f.gep(self.table, 8 * number))
 
     def step(self, step: Step) -> None:
         buffers = [self._address(reference) for reference in step.buffers]
-        self.f.call("void", step.kernel, [*buffers, self.scratch, self.thread, self.threads])
+        scalars = [self._entry(number) for number in (*step.scalars, *step.dims)]
+        self.f.call("void", step.kernel, [*buffers, *scalars, self.scratch, self.thread, self.threads])
 
     def barrier(self) -> None:
         f = self.f
@@ -96,7 +107,7 @@ class _Run:
         with f.if_(self.traced):
             row = f.add(f.mul(i64(step), self.threads), self.thread)
             place = f.gep(self.trace, f.add(f.mul(row, i64(_TRACE_BYTES)), i64(8 * end)))
-            f.store(f.call(I64, "llvm.readcyclecounter", []), place)
+            f.store(f.call(I64, TIME_STAMP, []), place)
 
 
 def barriers_before(steps: Sequence[Step], results: Mapping[str, int]) -> set[int]:
@@ -120,8 +131,12 @@ def barriers_before(steps: Sequence[Step], results: Mapping[str, int]) -> set[in
 
 
 def _overlap(earlier: Sequence[BufferReference], later: Sequence[BufferReference]) -> bool:
-    return any(
-        a.space == b.space and a.index == b.index and a.offset < b.offset + b.size and b.offset < a.offset + a.size
-        for a in earlier
-        for b in later
-    )
+    return any(_meet(a, b) for a in earlier for b in later)
+
+
+def _meet(a: BufferReference, b: BufferReference) -> bool:
+    """Whether two buffers may share bytes. Those at different slots do not: plan-memory gives each part of the arena
+    whose place a call decides a slot of its own, behind what has none."""
+    if (a.space, a.index, a.slot) != (b.space, b.index, b.slot):
+        return False
+    return (b.size < 0 or a.offset < b.offset + b.size) and (a.size < 0 or b.offset < a.offset + a.size)

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import abi
-from ..arrays import aligned_empty
-from ..artifact import ALIGNMENT, SLACK, Artifact, Image, Plan, Signature
+from ..arrays import address_of, aligned_empty
+from ..artifact import ALIGNMENT, SLACK, Image, Segment, TensorType
 from ..cpu_features import host_features, host_name
-from ..device import DeviceSpec
+from ..device import Array, Constants, DeviceSpec
 from ..errors import DeviceError
+from .clock import Clock
 from .memory import Memory, map_code
 from .workers import Workers
 
@@ -33,46 +34,44 @@ def open_device(spec: DeviceSpec) -> CpuDevice:
     return CpuDevice(spec.threads or len(os.sched_getaffinity(0)))
 
 
-def choose_image(images: Sequence[Image], features: frozenset[str]) -> Image:
-    """The first, best image that needs nothing but `features`. Raises DeviceError naming what each lacks."""
-    for image in images:
-        if features.issuperset(image.features):
-            return image
-    lacking = "; ".join(f"{i.target} needs {', '.join(sorted(set(i.features) - features))}" for i in images)
-    raise DeviceError(f"this CPU ({host_name()}) cannot run the artifact: {lacking or 'it holds no machine code'}")
-
-
 class CpuDevice:
     """The host's CPU. Every program it loads has `threads` - 1 workers of its own; the caller is the first thread."""
+
+    memory = "host"
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def load(self, artifact: Artifact) -> CpuExecutable:
-        """Map the best image. Raises DeviceError if the CPU lacks what all images need, or memory is short."""
-        return CpuExecutable(artifact, choose_image(artifact.images, host_features()), self.threads)
+    def lacks(self, image: Image) -> str | None:
+        missing = sorted(set(image.features) - host_features())
+        return f"{image.target} needs {', '.join(missing)}, which this CPU ({host_name()}) lacks" if missing else None
+
+    def load(self, image: Image, constants: Constants) -> CpuExecutable:
+        """Map the image. Raises DeviceError where the system forbids it, DeviceLostError where memory is short."""
+        return CpuExecutable(image, constants, self.threads)
 
 
 class CpuExecutable:
     """One image with its memory and its workers. Calls share both: hold `lock` around each."""
 
-    def __init__(self, artifact: Artifact, image: Image, threads: int) -> None:
+    def __init__(self, image: Image, constants: Constants, threads: int) -> None:
         self.target = image.target
-        self.plan = image.plan
         self.threads = threads
         self.lock = threading.Lock()
+        self.clock: Clock | None = None
         self._workers: Workers | None = None
         self._entries = image.entries
-        self._constants = _resident(artifact.constants)
+        self._constants = _resident(constants)
         self._code = map_code(image.code)
+        self._calls: weakref.WeakSet[CpuSegment] = weakref.WeakSet()
 
-        scratch = max(plan.scratch_bytes for plan in image.plans)
-        arena = max(plan.arena_bytes for plan in image.plans)
-        sizes = (ctypes.sizeof(abi.Pool), ctypes.sizeof(abi.Barrier), scratch * threads, arena + SLACK)
+        scratch = max((segment.scratch_bytes for segment in image.segments), default=0)
+        sizes = (ctypes.sizeof(abi.Pool), ctypes.sizeof(abi.Barrier), scratch * threads)
         starts = [0, *itertools.accumulate(_round_up(size) for size in sizes)]
         self._memory = Memory(starts[-1])
         self._synchronisation = slice(0, starts[2])
-        self.pool, self._barrier, self._scratch, self._arena = (self._memory.address + s for s in starts[:-1])
+        self.pool, self._barrier, self._scratch = (self._memory.address + start for start in starts[:-1])
+        self.arena = Memory(max((segment.arena_bytes for segment in image.segments), default=0) + SLACK)
 
         self._start()
         _executables.add(self)
@@ -85,19 +84,31 @@ class CpuExecutable:
         """The address of one of the image's entries."""
         return self._code.address + self._entries[name]
 
-    def bind(self, signature: Signature) -> CpuSignature:
-        return CpuSignature(self, signature)
+    def bind(self, segment: Segment) -> CpuSegment:
+        bound = CpuSegment(self, segment)
+        self._calls.add(bound)
+        return bound
 
-    def call(self, plan: Plan) -> abi.Call:
-        """A call that runs `plan`, with everything set but the inputs and outputs."""
+    def call(self, segment: Segment) -> abi.Call:
+        """A call that runs `segment`, with everything set but what differs from call to call."""
         return abi.Call(
-            arena=self._arena,
+            arena=self.arena.address,
             constants=self._constants.ctypes.data,
             scratch=self._scratch,
-            scratch_stride=plan.scratch_bytes,
+            scratch_stride=segment.scratch_bytes,
             threads=self.threads,
             barrier=self._barrier,
         )
+
+    def grow_arena(self, size: int) -> None:
+        """Have `size` bytes of arena from now on. Raises DeviceLostError where there is not that much memory."""
+        if self._workers is None:
+            _refuse_call(0, 0, 0)
+        arena = Memory(_round_up(size) + SLACK)
+        self.arena.close()
+        self.arena = arena
+        for call in self._calls:
+            call.move_arena(arena.address)
 
     def close(self) -> None:
         """Stop the workers and unmap the code, after the call that is under way. Later calls raise DeviceError."""
@@ -109,6 +120,7 @@ class CpuExecutable:
             self._workers = None
             self._code.close()
             self._memory.close()
+            self.arena.close()
 
     def prepare_forked_child(self) -> None:
         """A child has none of its parent's threads, and perhaps a lock or barrier caught half way."""
@@ -125,41 +137,69 @@ class CpuExecutable:
         self.invoke(pool, run, call)
 
     def __del__(self) -> None:
-        if hasattr(self, "_memory"):
+        if hasattr(self, "arena"):
             self.close()
 
 
-class CpuSignature:
-    """One signature of a loaded image; see `device.BoundSignature`."""
+class CpuSegment:
+    """One segment of a loaded image; see `device.DirectSegment`."""
 
-    def __init__(self, executable: CpuExecutable, signature: Signature) -> None:
-        self.signature = signature
-        self.plan = executable.plan(signature.name)
-        self.staging_inputs = tuple(aligned_empty(t.shape, t.numpy_dtype)[0] for t in signature.inputs)
-        self.staging_outputs = tuple(aligned_empty(t.shape, t.numpy_dtype)[0] for t in signature.outputs)
+    def __init__(self, executable: CpuExecutable, segment: Segment) -> None:
+        self.segment = segment
+        self.staging_inputs = tuple(map(_staging, segment.inputs))
+        self.staging_outputs = tuple(map(_staging, segment.outputs))
         self._executable = executable
-        self._run = executable.entry(abi.run_entry(signature.name))
-        self._inputs = (ctypes.c_void_p * len(signature.inputs))()
-        self._outputs = (ctypes.c_void_p * len(signature.outputs))()
-        self._call = executable.call(self.plan)
+        self._run = executable.entry(abi.run_entry(segment.name))
+        self._inputs = (ctypes.c_void_p * len(segment.inputs))()
+        self._outputs = (ctypes.c_void_p * len(segment.outputs))()
+        self._call = executable.call(segment)
         self._call.inputs = ctypes.addressof(self._inputs)
         self._call.outputs = ctypes.addressof(self._outputs)
         self._call_address = ctypes.addressof(self._call)
 
-    def invoke(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+    def move_arena(self, address: int) -> None:
+        self._call.arena = address
+
+    def invoke_at(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         self._inputs[:] = inputs
         self._outputs[:] = outputs
         executable = self._executable
         executable.invoke(executable.pool, self._run, self._call_address)
 
-    def trace(self, inputs: Sequence[int], outputs: Sequence[int]) -> npt.NDArray[np.uint64]:
-        ticks = np.zeros((len(self.plan.steps), self._executable.threads, 2), np.uint64)
+    def invoke(
+        self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
+    ) -> None:
+        executable = self._executable
+        if arena_bytes > executable.arena.size - SLACK:
+            executable.grow_arena(arena_bytes)
+        if table is not None:
+            self._call.table = address_of(table)
+        self.invoke_at(list(map(address_of, inputs)), list(map(address_of, outputs)))
+
+    def trace(
+        self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
+    ) -> npt.NDArray[np.float64]:
+        executable = self._executable
+        ticks = np.zeros((len(self.segment.steps), executable.threads, 2), np.uint64)
+
+        def run() -> int:
+            self.invoke(inputs, outputs, table, arena_bytes)
+            return int(ticks.max(initial=0))
+
         self._call.trace = ticks.ctypes.data
         try:
-            self.invoke(inputs, outputs)
+            if executable.clock is None and ticks.size:
+                executable.clock = Clock(run)
+            run()
         finally:
             self._call.trace = None
-        return ticks
+        return ticks.astype(np.float64) if executable.clock is None else executable.clock.seconds(ticks)
+
+
+def _staging(type: TensorType) -> Array:
+    """Memory for a tensor of a known size; the others are never copied to it."""
+    shape = tuple(size or 0 for size in type.shape)
+    return aligned_empty(shape if type.dynamic_dims == 0 else (0,), type.numpy_dtype)[0]
 
 
 def _refuse_call(pool: int, run: int, call: int) -> None:

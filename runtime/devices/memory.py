@@ -5,20 +5,20 @@ from __future__ import annotations
 import ctypes
 import mmap
 
-from ..errors import DeviceError
+from ..errors import DeviceError, DeviceLostError
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class Memory:
-    """`size` zero bytes at `address`, a page boundary. Raises DeviceError when there is not that much."""
+    """`size` zero bytes at `address`, a page boundary. Raises DeviceLostError when there is not that much."""
 
     def __init__(self, size: int) -> None:
         try:
             self.mapping = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError, ValueError) as error:
-            raise DeviceError(f"cannot allocate {size} bytes of memory: {error}") from None
+            raise DeviceLostError(f"cannot allocate {size} bytes of memory: {error}") from None
         self.size = size
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.mapping))
 

@@ -13,6 +13,7 @@ from tosaic.lowering import compile
 from tosaic.lowering.pipeline import PhaseError
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime import load
+from tosaic.runtime.artifact import DeviceSlot
 from tosaic.runtime.errors import ArgumentError
 from tosaic.tosa import evaluate
 from tosaic.tosa.text import print_module
@@ -52,7 +53,7 @@ def test_equal_dispatches_share_a_kernel() -> None:
     value = program.inputs[0]
     for _ in range(3):
         value = program.narrow(program.conv2d(rng, value, 16, 3))
-    steps = compile(program.finish(value)).images[0].plan("main").steps
+    steps = compile(program.finish(value)).variants[0].images[0].segments[0].steps
     assert len(steps) == 3
     assert len({step.kernel for step in steps}) == 1
     assert steps[0].flops > 2 * 6 * 6 * 16 * 9 * 16
@@ -65,12 +66,14 @@ def test_several_targets_share_constants_and_list_the_best_first() -> None:
     filtered = program.narrow(program.depthwise(rng, program.inputs[0]))  # its filter stays in rows for all targets
     module = program.finish(program.narrow(program.conv2d(rng, filtered, 8, 1)))
     both = compile(module, target=["x86-64-v2", "x86-64-v4+vnni"])
-    assert [image.target for image in both.images] == ["x86-64-v4+vnni", "x86-64-v2"]
-    assert both.images[1].features == resolve_target("x86-64-v2").features
-    alone = [compile(module, target=image.target) for image in both.images]
-    for image, artifact in zip(both.images, alone, strict=True):
-        assert image.plan("main") != both.images[0].plan("main") or image is both.images[0]
-        for step, own in zip(image.plan("main").steps, artifact.images[0].plan("main").steps, strict=True):
+    images = [image for variant in both.variants for image in variant.images]
+    assert [image.target for image in images] == ["x86-64-v4+vnni", "x86-64-v2"]
+    assert images[1].features == resolve_target("x86-64-v2").features
+    assert images[0].segments != images[1].segments
+    alone = [compile(module, target=image.target) for image in images]
+    for image, artifact in zip(images, alone, strict=True):
+        (segment,), (own_segment,) = image.segments, artifact.variants[0].images[0].segments
+        for step, own in zip(segment.steps, own_segment.steps, strict=True):
             assert (step.kernel, step.description) == (own.kernel, own.description), "a plan is that of its own target"
     assert len(both.constants) < sum(len(artifact.constants) for artifact in alone)
 
@@ -81,7 +84,7 @@ def test_names_types_and_devices_reach_the_artifact() -> None:
     (signature,) = artifact.signatures
     assert str(signature.inputs[0]) == "input0: float32[1x4]"
     assert str(signature.outputs[0]) == "output0: float32[1x4]"
-    assert dict(artifact.metadata) == {"devices": "cpu:2", "target": "x86-64-v2"}
+    assert artifact.devices == (DeviceSlot("cpu:2", "cpu", 2),) and artifact.metadata["target"] == "x86-64-v2"
 
 
 def test_a_failure_of_code_generation_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +92,7 @@ def test_a_failure_of_code_generation_is_one_line_that_names_it(monkeypatch: pyt
         raise RuntimeError("LLVM IR parsing error\nexpected type")
 
     # `tosaic.lowering.compile` is the function: it hides the module of the same name.
-    monkeypatch.setattr(import_module("tosaic.lowering.compile"), "build_image", fail)
+    monkeypatch.setattr(import_module("tosaic.lowering.backends"), "build_image", fail)
     program = Program(np.float32, (1, 4))
     with pytest.raises(PhaseError) as caught:
         compile(program.finish(program.inputs[0]))

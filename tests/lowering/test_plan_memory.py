@@ -6,16 +6,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tosaic.lowering import pipeline
-from tosaic.lowering.ir import byte_size, functions, regions, view_source
+from tosaic.lowering.dialects.dispatch import RegionOp, SegmentOp
+from tosaic.lowering.ir import byte_size, view_source
 from tosaic.lowering.pipeline import Options
-from tosaic.lowering.plan_memory import ARENA_BYTES
 from tosaic.lowering.plan_memory.arena import Lifetime, place
 from tosaic.lowering.plan_memory.constants import ConstantPool
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime.artifact import ALIGNMENT
 from tosaic.runtime.device import DeviceSpec
 from tosaic.tosa.elements import ElementsAttr
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 
 from .programs import Program, random_program
 
@@ -56,16 +56,24 @@ def planned(module: ModuleOp) -> ModuleOp:
     return module
 
 
+def only_segment(module: ModuleOp) -> SegmentOp:
+    (segment,) = (op for op in module.walk() if isinstance(op, SegmentOp))
+    return segment
+
+
+def steps_of(segment: SegmentOp) -> list[RegionOp]:
+    return [op for op in segment.body.block.ops if isinstance(op, RegionOp)]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_no_step_overwrites_what_a_later_one_reads(seed: int) -> None:
     """Runs the plan on symbolic memory: every operand must still hold the value that the program means."""
     module, _ = random_program(seed, np.float32)
-    (function,) = functions(planned(module))
-    arena_bytes = function.attributes[ARENA_BYTES]
-    assert isinstance(arena_bytes, IntegerAttr)
-    holds = np.full(arena_bytes.value.data // ALIGNMENT, None, object)
-    for region in regions(function):
+    segment = only_segment(planned(module))
+    assert segment.arena_bytes is not None
+    holds = np.full(segment.arena_bytes.value.data // ALIGNMENT, None, object)
+    for region in steps_of(segment):
         assert region.buffers is not None
         for value, buffer in zip((*region.inputs, *region.outputs), region.buffers, strict=True):
             if buffer.space.data != "arena":
@@ -82,8 +90,7 @@ def test_results_are_written_to_the_outputs_and_copied_only_where_needed() -> No
     program = Program(np.float32, (1, 4, 4, 8))
     result = program.narrow(program.conv2d(np.random.default_rng(0), program.inputs[0], 8, 1))
     module = planned(program.finish(result, result, program.inputs[0], program.reshape(result, 16, 8)))
-    (function,) = functions(module)
-    steps = regions(function)
+    steps = steps_of(only_segment(module))
     written = [[buffer.space.data for buffer in step.buffers or ()][len(step.inputs) :] for step in steps]
     assert written == [["output"]] * 4
     assert [step.buffers.data[-1].index.data for step in steps if step.buffers] == [0, 1, 2, 3]

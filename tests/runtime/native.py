@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import functools
 import platform
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,19 @@ from tosaic.lowering.codegen.assemble import assemble
 from tosaic.lowering.codegen.image import link
 from tosaic.lowering.codegen.threads import emit_threads
 from tosaic.lowering.target import resolve_target
-from tosaic.runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Step, TensorInfo
+from tosaic.runtime.artifact import (
+    Artifact,
+    BufferReference,
+    DeviceSlot,
+    Image,
+    Segment,
+    Signature,
+    Step,
+    TensorInfo,
+    TensorType,
+    Variant,
+)
+from tosaic.runtime.host_program.instructions import NONE, Block, Execute, HostProgram
 
 SIZE = 4096
 TARGET = "x86-64-v2"
@@ -163,7 +177,7 @@ def image() -> Image:
         pytest.skip("machine code for x86-64")
     target = resolve_target(TARGET)
     linked = link([assemble(_IR + emit_threads(target), target)])
-    return Image(TARGET, target.features, linked.code, {e: linked.symbols[s] for e, s in _SYMBOLS.items()}, plans())
+    return Image(TARGET, target.features, linked.code, {e: linked.symbols[s] for e, s in _SYMBOLS.items()}, segments())
 
 
 def weights() -> np.ndarray:
@@ -171,29 +185,56 @@ def weights() -> np.ndarray:
     return np.linspace(-2, 2, SIZE, dtype=np.float32)
 
 
-def plans() -> tuple[Plan, Plan]:
+def segments() -> tuple[Segment, Segment]:
     """What the code above does, step by step."""
     size = 4 * SIZE
     x, y = BufferReference("input", 0, 0, size), BufferReference("output", 0, 0, size)
     temporary = BufferReference("arena", 0, 0, size)
     steps = (
-        Step("multiply", (x, BufferReference("constants", 0, 0, size), temporary), "cpu", SIZE, 3 * size, "x * c"),
-        Step("reverse", (temporary, BufferReference("input", 1, 0, 64), y), "cpu", SIZE, 2 * size, "reverse + bias"),
-        Step("sum", (y, BufferReference("output", 1, 0, 4)), "cpu", 1, 12, "ends"),
+        Step("multiply", (x, BufferReference("constants", 0, 0, size), temporary), SIZE, 3 * size, "x * c"),
+        Step("reverse", (temporary, BufferReference("input", 1, 0, 64), y), SIZE, 2 * size, "reverse + bias"),
+        Step("sum", (y, BufferReference("output", 1, 0, 4)), 1, 12, "ends"),
     )
-    shift = Step("shift", (BufferReference("input", 0, 0, 8), BufferReference("output", 0, 0, 8)), "cpu", 8, 16, "+ 1")
-    return Plan("main", steps, size, scratch_bytes=0), Plan("shift", (shift,), arena_bytes=0, scratch_bytes=64)
+    shift = Step("shift", (BufferReference("input", 0, 0, 8), BufferReference("output", 0, 0, 8)), 8, 16, "+ 1")
+    main, other = signatures()
+    return (
+        Segment("main", _types(main.inputs), _types(main.outputs), 0, steps, size, scratch_bytes=0),
+        Segment("shift", _types(other.inputs), _types(other.outputs), 0, (shift,), arena_bytes=0, scratch_bytes=64),
+    )
 
 
-def artifact(**metadata: str) -> Artifact:
-    """The program as the compiler would hand it over."""
+def _types(tensors: tuple[TensorInfo, ...]) -> tuple[TensorType, ...]:
+    return tuple(tensor.type for tensor in tensors)
+
+
+def signatures() -> tuple[Signature, Signature]:
     main = Signature(
         "main",
         (TensorInfo("x", "float32", (1, SIZE)), TensorInfo("bias", "float32", (16,))),
         (TensorInfo("y", "float32", (1, SIZE)), TensorInfo("sum", "float32", ())),
     )
-    shift = Signature("shift", (TensorInfo("x", "int8", (8,)),), (TensorInfo("x", "int8", (8,)),))
-    return Artifact((main, shift), (image(),), weights().tobytes(), metadata)
+    return main, Signature("shift", (TensorInfo("x", "int8", (8,)),), (TensorInfo("x", "int8", (8,)),))
+
+
+def programs() -> tuple[HostProgram, HostProgram]:
+    """Each runs its segment."""
+    main = Block((0, 1), (Execute(0, 0, (0, 1), (), (), NONE, (2, 3)),), (2, 3))
+    shift = Block((0,), (Execute(0, 1, (0,), (), (), NONE, (1,)),), (1,))
+    return HostProgram("main", 4, (main,)), HostProgram("shift", 2, (shift,))
+
+
+def artifact(threads: int = 0, **metadata: str) -> Artifact:
+    """The program as the compiler would hand it over."""
+    variant = Variant((image(),), programs())
+    return Artifact(signatures(), (DeviceSlot("cpu", "cpu", threads),), (variant,), weights().tobytes(), metadata)
+
+
+def replaced_image(artifact: Artifact, **changes: Any) -> Artifact:
+    """`artifact` with other fields in its only image."""
+    (variant,) = artifact.variants
+    (image,) = variant.images
+    variant = replace(variant, images=(replace(image, **changes),))
+    return replace(artifact, variants=(variant,))
 
 
 def expected(x: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,37 +14,109 @@ from typing import Any
 import pytest
 from tosaic.runtime import artifact as records
 from tosaic.runtime import artifact_file, flatbuffer
-from tosaic.runtime.artifact import Artifact, BufferReference, Image, Plan, Signature, Step, TensorInfo
+from tosaic.runtime.artifact import (
+    Artifact,
+    BufferReference,
+    DeviceSlot,
+    Image,
+    Segment,
+    Signature,
+    Step,
+    TensorInfo,
+    TensorType,
+    Variant,
+)
 from tosaic.runtime.errors import MalformedFileError
+from tosaic.runtime.host_program.instructions import (
+    INSTRUCTIONS,
+    NONE,
+    Block,
+    Check,
+    Constant,
+    Dim,
+    Execute,
+    Extract,
+    For,
+    FromElements,
+    HostProgram,
+    If,
+    Instruction,
+    Number,
+    Reshape,
+    Scalar,
+    Transfer,
+    While,
+)
 
 SCHEMA = Path(records.__file__).with_name("artifact.fbs")
 
 
 def small_artifact() -> Artifact:
     """One step, 300 bytes of constants, code that nobody runs."""
-    step = Step(
-        "kernel",
-        (
-            BufferReference("input", 0, 0, 12),
-            BufferReference("constants", 0, 64, 12),
-            BufferReference("output", 0, 0, 12),
-        ),
-        "cpu",
-        flops=3,
-        bytes=36,
-        description="x + c",
+    buffers = (
+        BufferReference("input", 0, 0, 12),
+        BufferReference("constants", 0, 64, 12),
+        BufferReference("output", 0, 0, 12),
     )
+    step = Step("kernel", buffers, flops=3, bytes=36, description="x + c")
     signature = Signature(
         "main",
         (TensorInfo("x", "float32", (1, 3)),),
         (TensorInfo("größe", "float32", (1, 3)),),
     )
+    type = TensorType("float32", (1, 3))
     entries = {"invoke": 0, "worker": 16, "run:main": 64}
-    plan = Plan("main", (step,), arena_bytes=128, scratch_bytes=64)
-    image = Image("x86-64-v3", ("x86_64", "avx2"), bytes(range(200)), entries, (plan,))
-    return Artifact(
-        (signature,), (image,), bytes(i % 251 for i in range(300)), {"devices": "cpu:2", "source": "m.tflite"}
+    segment = Segment("main", (type,), (type,), 0, (step,), arena_bytes=128, scratch_bytes=64)
+    image = Image("x86-64-v3", ("x86_64", "avx2"), bytes(range(200)), entries, (segment,))
+    program = HostProgram("main", 2, (Block((0,), (Execute(0, 0, (0,), (), (), NONE, (1,)),), (1,)),))
+    slots = (DeviceSlot("cpu:2", "cpu", 2),)
+    constants = bytes(i % 251 for i in range(300))
+    return Artifact((signature,), slots, (Variant((image,), (program,)),), constants, {"source": "m.tflite"})
+
+
+def dynamic_artifact() -> Artifact:
+    """A program with every instruction, on tensors of unknown sizes."""
+    vector, table = TensorType("float32", (None,)), (0, 1)
+    buffers = (BufferReference("input", 0, 0, -1), BufferReference("arena", 0, 0, -1, 1))
+    buffers = (*buffers, BufferReference("output", 0, 0, -1))
+    step = Step("kernel", buffers, 0, 0, "copy", scalars=(1,), dims=(0, 0))
+    segment = Segment("main", (vector,), (vector,), 1, (step,), arena_bytes=-1, scratch_bytes=0)
+    assert segment.table_size == len(table)
+    image = Image("x86-64-v3", ("x86_64",), bytes(200), {"invoke": 0, "worker": 16, "run:main": 64}, (segment,))
+    main = Block(
+        (0,),
+        (
+            Dim(0, 0, 1),
+            Number("index", 64, 2),
+            Scalar("arith.muli", (1, 2), "index", "index", 3),
+            Scalar("arith.cmpi", (1, 2), "index", "i1", 4, 2),
+            Check(4, (1,), "{} elements are too many"),
+            Execute(0, 0, (0,), (3,), (1,), 3, (5,)),
+            Reshape(5, (1, None), (1,), 6, "%view"),
+            Reshape(6, (None,), (1,), 7, "%back"),
+            Transfer(7, 0, 8),
+            Number("index", 0, 9),
+            Number("index", 1, 10),
+            For(9, 1, 10, (8,), 1, (13,), "%loop"),
+            If(4, 2, 3, (14,)),
+            While((13,), 4, 5, (17,)),
+            Constant("int32", (), 64, 18),
+            FromElements("float32", (1,), (14,), 19),
+        ),
+        (17, 18, 19),
     )
+    blocks = (
+        main,
+        Block((11, 12), (), (12,)),
+        Block((), (Extract(8, (9,), "f32", 20, "%element"),), (20,)),
+        Block((), (Number("f32", 0x3F800000, 21),), (21,)),
+        Block((15,), (), (4, 15)),
+        Block((16,), (), (16,)),
+    )
+    outputs = (("y", "float32", (None,)), ("n", "int32", ()), ("z", "float32", (1,)))
+    signature = Signature("main", (TensorInfo("x", "float32", (None,)),), tuple(TensorInfo(*info) for info in outputs))
+    variant = Variant((image,), (HostProgram("main", 22, blocks),))
+    return Artifact((signature,), (DeviceSlot("cpu", "cpu", 0),), (variant,), bytes(300))
 
 
 @pytest.fixture
@@ -56,8 +128,17 @@ def saved(tmp_path: Path) -> bytes:
 
 def same(one: Artifact, other: Artifact) -> bool:
     def plain(artifact: Artifact) -> Artifact:
-        images = tuple(dataclasses.replace(i, code=bytes(i.code), entries=dict(i.entries)) for i in artifact.images)
-        return dataclasses.replace(artifact, images=images, constants=bytes(artifact.constants))
+        variants = tuple(
+            dataclasses.replace(
+                variant,
+                images=tuple(
+                    dataclasses.replace(image, code=bytes(image.code), entries=dict(image.entries))
+                    for image in variant.images
+                ),
+            )
+            for variant in artifact.variants
+        )
+        return dataclasses.replace(artifact, variants=variants, constants=bytes(artifact.constants))
 
     return plain(one) == plain(other)
 
@@ -67,10 +148,11 @@ def rehashed(table: bytes, rest: bytes) -> memoryview:
     return memoryview(table + hashlib.sha256(table).digest() + rest)
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("artifact", [small_artifact(), dynamic_artifact()], ids=["static", "dynamic"])
+def test_what_is_saved_is_loaded(artifact: Artifact, tmp_path: Path) -> None:
     path = tmp_path / "a.module"
-    small_artifact().save(path)
-    assert same(Artifact.load(path), small_artifact())
+    artifact.save(path)
+    assert same(Artifact.load(path), artifact)
 
 
 def test_constants_are_used_from_the_mapping_at_a_page_boundary_with_slack(saved: bytes) -> None:
@@ -133,12 +215,16 @@ def test_another_version_is_refused(saved: bytes) -> None:
     end = flatbuffer.table_size(memoryview(saved))
     record = flatbuffer.decode(memoryview(saved)[:end], artifact_file.ArtifactRecord, artifact_file.IDENTIFIER)
     table = flatbuffer.encode(dataclasses.replace(record, version=99), artifact_file.IDENTIFIER)
-    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 2: compile it again"):
+    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 3: compile it again"):
         artifact_file.parse(rehashed(table, saved[end + 32 :]))
 
 
-def test_mutated_tables_with_valid_hashes_never_crash(saved: bytes) -> None:
+@pytest.mark.parametrize("artifact", [small_artifact(), dynamic_artifact()], ids=["static", "dynamic"])
+def test_mutated_tables_with_valid_hashes_never_crash(artifact: Artifact, tmp_path: Path) -> None:
     """Thousands of forged tables: each loads as some verified artifact or is refused, and nothing else happens."""
+    path = tmp_path / "a.module"
+    artifact.save(path)
+    saved = path.read_bytes()
     end = flatbuffer.table_size(memoryview(saved))
     choose = random.Random(2)
     extremes = [0, 1, 0x7F, 0x80, 0xFF]
@@ -166,19 +252,26 @@ def test_mutated_tables_with_valid_hashes_never_crash(saved: bytes) -> None:
 
 
 def corrupt(**changes: object) -> Artifact:
-    """The small artifact with other fields in its only signature, plan or step."""
+    """The small artifact with other fields in its only signature, segment or step."""
     artifact = small_artifact()
-    (signature,), (image,) = artifact.signatures, artifact.images
-    (plan,) = image.plans
-    (step,) = plan.steps
+    (signature,), (variant,) = artifact.signatures, artifact.variants
+    (image,) = variant.images
+    (segment,) = image.segments
+    (step,) = segment.steps
 
     def replaced(record: Any) -> Any:
         names = {field.name for field in dataclasses.fields(record)}
         return dataclasses.replace(record, **{name: value for name, value in changes.items() if name in names})
 
-    plan = dataclasses.replace(replaced(plan), steps=(replaced(step),))
-    images = (dataclasses.replace(image, plans=(plan,)),)
-    return dataclasses.replace(artifact, signatures=(replaced(signature),), images=images)
+    segment = replaced(dataclasses.replace(segment, steps=(replaced(step),)))
+    image = replaced(dataclasses.replace(image, segments=(segment,)))
+    variant = replaced(dataclasses.replace(variant, images=(image,)))
+    return dataclasses.replace(artifact, signatures=(replaced(signature),), variants=(variant,))
+
+
+def with_instructions(*instructions: Instruction, yields: tuple[int, ...] = (1,)) -> Artifact:
+    """The small artifact with another program, which takes x in register 0."""
+    return corrupt(programs=(HostProgram("main", 8, (Block((0,), instructions, yields), Block((), (), ()))),))
 
 
 @pytest.mark.parametrize(
@@ -190,12 +283,36 @@ def corrupt(**changes: object) -> Artifact:
         (corrupt(buffers=(BufferReference("output", 0, 0, 13),)), "of the 12 bytes of its output"),
         (corrupt(arena_bytes=1 << 60), "bytes of arena"),
         (corrupt(scratch_bytes=10), "no multiple of 64"),
-        (corrupt(inputs=(TensorInfo("x", "float31", (1, 3)),)), "unknown dtype 'float31'"),
-        (corrupt(inputs=(TensorInfo("x", "float32", (1, -3)),)), "impossible shape"),
-        (corrupt(inputs=(TensorInfo("x", "float32", (1 << 40, 1 << 40)),)), "impossible shape"),
+        (corrupt(inputs=(TensorInfo("x", "float31", (1, 3)),)), "the impossible type float31[1x3]"),
+        (corrupt(buffers=(BufferReference("arena", 0, 0, 64, 0),)), "reads entry 0 of a table of 0"),
+        (corrupt(dims=(-1,)), "reads entry -1 of a table of 0"),
+        (corrupt(inputs=(TensorInfo("x", "float32", (1, -3)),)), "impossible type"),
+        (corrupt(inputs=(TensorInfo("x", "float32", (1 << 40, 1 << 40)),)), "impossible type"),
         (corrupt(inputs=(TensorInfo("x", "int8", (64,)),) * 2), "input 'x' occurs twice"),
         (corrupt(name="other"), "lacks the entry 'run:other'"),
-        (corrupt(signature="other"), "image 'x86-64-v3' has plans for ['other']; the signatures are ['main']"),
+        (corrupt(programs=(HostProgram("other", 0, ()),)), "has programs for ['other']; the signatures are ['main']"),
+        (corrupt(images=()), "0 images for 1 devices"),
+        (with_instructions(), "reads register 1, which holds nothing"),
+        (with_instructions(Dim(0, 2, 1)), "dimension 2 of 2"),
+        (with_instructions(Dim(0, 1, 1)), "yields index; its outputs are float32[1x3]"),
+        (with_instructions(Number("i65", 0, 1)), "the unknown type 'i65'"),
+        (with_instructions(Number("index", 0, 9)), "writes register 9"),
+        (with_instructions(Number("index", 0, 0)), "writes register 0 twice"),
+        (with_instructions(Constant("float32", (1, 60), 64, 1)), "float32[1x60] at 64 of 300"),
+        (with_instructions(Constant("float32", (1, 3), 1, 1)), "is not aligned"),
+        (with_instructions(Execute(1, 0, (0,), (), (), NONE, (1,))), "device 1 of 1"),
+        (with_instructions(Execute(0, 1, (0,), (), (), NONE, (1,))), "segment 1 of 1"),
+        (with_instructions(Execute(0, 0, (), (), (), NONE, (1,))), "'main' takes float32[1x3], got none"),
+        (with_instructions(Execute(0, 0, (0,), (), (), NONE, ())), "puts 1 values into 0 registers"),
+        (with_instructions(Reshape(0, (None,), (), 1, "")), "0 sizes for float32[?]"),
+        (with_instructions(Extract(0, (), "f32", 1, "")), "0 indices of float32[1x3]"),
+        (with_instructions(Number("i1", 1, 1), Scalar("arith.addi", (1,), "i1", "i1", 2)), "arith.addi of i1"),
+        (with_instructions(Number("i1", 1, 1), Scalar("arith.tail", (1,), "i1", "i1", 2)), "arith.tail"),
+        (with_instructions(Number("i1", 1, 1), Check(1, (), "{}")), "its message"),
+        (with_instructions(Number("i1", 1, 1), If(1, 0, 1, ())), "enters block 0 from block 0"),
+        (with_instructions(Number("i1", 1, 1), If(1, 1, 1, ())), "enters block 1 twice"),
+        (with_instructions(While((), 1, 2, ())), "yields no condition"),
+        (with_instructions(Transfer(0, 1, 1)), "to device 1"),
         (dataclasses.replace(small_artifact(), signatures=()), "there is no signature"),
     ],
 )
@@ -207,8 +324,8 @@ def test_what_the_records_mean_is_verified(artifact: Artifact, message: str, tmp
 
 def test_an_entry_outside_of_the_code_is_refused(tmp_path: Path) -> None:
     artifact = small_artifact()
-    image = dataclasses.replace(artifact.images[0], entries={**artifact.images[0].entries, "run:main": 200})
-    dataclasses.replace(artifact, images=(image,)).save(tmp_path / "a.module")
+    entries = {**artifact.variants[0].images[0].entries, "run:main": 200}
+    corrupt(entries=entries).save(tmp_path / "a.module")
     with pytest.raises(MalformedFileError, match="entry 'run:main' at 200 lies outside of its 200 bytes of code"):
         Artifact.load(tmp_path / "a.module")
 
@@ -258,7 +375,14 @@ def test_the_schema_and_the_records_agree() -> None:
         "TensorInfo": TensorInfo,
         "Step": Step,
         "Signature": Signature,
-        "Plan": Plan,
+        "TensorType": TensorType,
+        "Segment": Segment,
+        "DeviceSlot": DeviceSlot,
+        "Variant": artifact_file.VariantRecord,
+        "HostProgram": artifact_file.HostProgramRecord,
+        "Block": artifact_file.BlockRecord,
+        "Instruction": artifact_file.InstructionRecord,
+        **{cls.__name__: cls for cls in INSTRUCTIONS},
         "Section": artifact_file.Section,
         "Entry": artifact_file.Entry,
         "Image": artifact_file.ImageRecord,
@@ -269,13 +393,17 @@ def test_the_schema_and_the_records_agree() -> None:
     names[BufferReference] = "BufferReference"
 
     def spell(kind: Any) -> str:
+        if isinstance(kind, flatbuffer.OneOf):
+            return "Operation"
         return kind.builder_name.lower() if isinstance(kind, flatbuffer.Scalar) else names[kind]
 
     for name, cls in classes.items():
         fields = flatbuffer.fields_of(cls)
         expected = [(f.name, f"[{spell(f.element)}]" if f.kind is tuple else spell(f.kind)) for f in fields]
         assert declared[name] == expected, name
-    inline = [("space", "Space"), ("index", "uint32"), ("offset", "uint64"), ("size", "uint64")]
-    assert declared["BufferReference"] == inline and BufferReference.STRUCT.size == 24
+    inline = [("space", "Space"), ("index", "uint32"), ("offset", "uint64"), ("size", "int64"), ("slot", "int32")]
+    assert declared["BufferReference"] == inline and BufferReference.STRUCT.size == 32
+    (members,) = re.findall(r"union Operation \{(.*?)\}", text, re.DOTALL)
+    assert re.findall(r"\w+", members) == [cls.__name__ for cls in INSTRUCTIONS]
     (spaces,) = re.findall(r"enum Space : ubyte \{ (.*) \}", text)
     assert spaces.split(", ") == list(records.SPACES)

@@ -4,52 +4,65 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tosaic.runtime import cpu_features, load
 from tosaic.runtime.arrays import aligned_empty
-from tosaic.runtime.artifact import Image
-from tosaic.runtime.devices.cpu import choose_image
+from tosaic.runtime.devices import cpu
 from tosaic.runtime.devices.memory import Memory
-from tosaic.runtime.errors import DeviceError
+from tosaic.runtime.errors import DeviceError, DeviceLostError
 
 from . import native
 
 
-def image(target: str, *features: str) -> Image:
-    return Image(target, features, b"", {}, ())
+def load_for(*targets: tuple[str, ...]) -> str:
+    """The target that is loaded of a variant for each."""
+    artifact = native.artifact()
+    variants = [native.replaced_image(artifact, target=name, features=f).variants[0] for name, *f in targets]
+    with load(dataclasses.replace(artifact, variants=tuple(variants)), threads=1) as program:
+        ((_, executable),) = program.devices
+        return executable.target
 
 
-def test_the_first_image_that_fits_is_taken() -> None:
-    images = [image("v4", "x86_64", "avx512f"), image("v3", "x86_64", "avx2"), image("v2", "x86_64")]
-    assert choose_image(images, frozenset({"x86_64", "avx2", "avx512f"})).target == "v4"
-    assert choose_image(images, frozenset({"x86_64", "avx2"})).target == "v3"
-    assert choose_image(images, frozenset({"x86_64"})).target == "v2"
+@pytest.fixture
+def features(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says which features the CPU has."""
+    return lambda *names: monkeypatch.setattr(cpu, "host_features", lambda: frozenset(names))
 
 
-def test_a_cpu_that_fits_no_image_is_told_what_it_lacks() -> None:
-    images = [image("v4", "x86_64", "avx512f", "avx2"), image("arm", "aarch64")]
-    with pytest.raises(DeviceError, match=r"cannot run the artifact: v4 needs avx512f; arm needs aarch64"):
-        choose_image(images, frozenset({"x86_64", "avx2"}))
-    with pytest.raises(DeviceError, match="holds no machine code"):
-        choose_image([], frozenset())
+def test_the_first_variant_that_fits_is_taken(features: Callable[..., None]) -> None:
+    targets = (("v4", "x86_64", "avx512f"), ("v3", "x86_64", "avx2"), ("v2", "x86_64"))
+    features("x86_64", "avx2", "avx512f")
+    assert load_for(*targets) == "v4"
+    features("x86_64", "avx2")
+    assert load_for(*targets) == "v3"
+    features("x86_64")
+    assert load_for(*targets) == "v2"
+
+
+def test_a_cpu_that_fits_no_variant_is_told_what_it_lacks(features: Callable[..., None]) -> None:
+    features("x86_64", "avx2")
+    with pytest.raises(DeviceError, match=r"cannot run here: v4 needs avx512f, .*; arm needs aarch64, "):
+        load_for(("v4", "x86_64", "avx512f", "avx2"), ("arm", "aarch64"))
+    with pytest.raises(DeviceError, match="holds no code"):
+        load_for()
 
 
 def test_an_artifact_for_a_missing_isa_is_refused_before_its_code_is_mapped() -> None:
     artifact = native.artifact()
-    foreign = dataclasses.replace(artifact.images[0], target="future", features=("x86_64", "avx4096"))
+    foreign = native.replaced_image(artifact, target="future", features=("x86_64", "avx4096"))
     with pytest.raises(DeviceError, match="future needs avx4096"):
-        load(dataclasses.replace(artifact, images=(foreign,)))
+        load(foreign)
 
 
 def test_more_memory_than_there_is_is_a_device_error() -> None:
-    artifact = native.artifact()
-    (image,) = artifact.images
-    huge = dataclasses.replace(image.plans[0], arena_bytes=1 << 47)
-    with pytest.raises(DeviceError, match="cannot allocate"):
-        load(dataclasses.replace(artifact, images=(dataclasses.replace(image, plans=(huge, image.plans[1])),)))
+    main, shift = native.segments()
+    huge = native.replaced_image(native.artifact(), segments=(dataclasses.replace(main, arena_bytes=1 << 47), shift))
+    with pytest.raises(DeviceLostError, match="cannot allocate"):
+        load(huge)
 
 
 def test_results_larger_than_memory_are_a_device_error() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tosaic.runtime import load, peak
 from tosaic.runtime.artifact import Step, TensorInfo
 from tosaic.runtime.cpu_features import host_features
-from tosaic.runtime.measure import Profile, Timing, benchmark, example_inputs, profile
+from tosaic.runtime.measure import Profile, StepProfile, Timing, benchmark, example_inputs, profile
 from tosaic.runtime.report import describe_profile, describe_timing, format_table
 
 from . import native
@@ -43,22 +43,23 @@ def test_a_benchmark_orders_its_percentiles(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_profile_agrees_with_the_clock(threads: int) -> None:
     with load(native.artifact(), threads=threads) as program:
         measured = profile(program.main.executor, example_inputs(program.inputs), runs=5)
-    assert measured.microseconds.shape == (5, 3, threads, 2)
-    assert measured.microseconds.min() == 0
-    assert 0 < measured.step_seconds().sum() <= measured.seconds() * 1.5
-    between_runs = np.diff(measured.microseconds[:, 0, 0, 0])
-    assert (between_runs > 0).all() and between_runs.max() < 10e6
+    assert [step.seconds[0].shape for step in measured.steps] == [(1, threads, 2)] * 3
+    assert min(times.min() for step in measured.steps for times in step.seconds) == 0
+    assert 0 < sum(step.duration() for step in measured.steps) <= measured.seconds() * 1.5
+    between_runs = np.diff([times[0, 0, 0] for times in measured.steps[0].seconds])
+    assert (between_runs > 0).all() and between_runs.max() < 10
 
 
 def test_a_profile_table_relates_rates_to_the_peak_of_all_threads() -> None:
     steps = (
-        Step("a", (), "cpu", flops=4000, bytes=2000, description="matmul", dtype="float32"),
-        Step("b", (), "cpu", flops=0, bytes=8000, description="copy", dtype="complex64"),
+        Step("a", (), flops=4000, bytes=2000, description="matmul", dtype="float32"),
+        Step("b", (), flops=0, bytes=8000, description="copy", dtype="complex64"),
     )
-    times = np.array([[[[0, 1], [0, 2]], [[2, 3], [2, 4]]]], np.float64)
-    lines = describe_profile(Profile(steps, times), {"float32": 2e9}).splitlines()
-    assert lines[1].split() == ["0", "2.0", "50.0", "2.0", "50.0", "1.0", "matmul"]
-    assert lines[2].split() == ["1", "2.0", "50.0", "0.0", "-", "4.0", "copy"]
+    times = np.array([[[0, 1], [0, 2]], [[2, 3], [2, 4]]]) * 1e-6
+    rows = tuple(StepProfile("cpu", step, (own[None],)) for step, own in zip(steps, times, strict=True))
+    lines = describe_profile(Profile(rows, 1), {"float32": 2e9}).splitlines()
+    assert lines[1].split() == ["0", "2.0", "50.0", "2.0", "50.0", "1.0", "cpu", "matmul"]
+    assert lines[2].split() == ["1", "2.0", "50.0", "0.0", "-", "4.0", "cpu", "copy"]
     assert lines[3] == "2 dispatches, 0.004 ms of the 0.004 ms of a run; measured peak of one core: float32 2 GFLOP/s"
 
 

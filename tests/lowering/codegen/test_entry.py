@@ -16,7 +16,7 @@ from tosaic.lowering.codegen.entry import barriers_before, emit_entries
 from tosaic.lowering.codegen.kernel import Kernel
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime.abi import INVOKE, WORKER, Barrier, Call, Pool, run_entry
-from tosaic.runtime.artifact import BufferReference, Plan, Step
+from tosaic.runtime.artifact import BufferReference, Segment, Step, TensorType
 
 from .harness import Array, Code, Guarded
 
@@ -44,24 +44,25 @@ def buffer(space: str, offset: int = 0) -> BufferReference:
     return BufferReference(space, 0, offset, NBYTES)  # pyright: ignore[reportArgumentType]
 
 
-def chain(name: str, length: int) -> Plan:
+def chain(name: str, length: int) -> Segment:
     """`length` steps of + 1 from the input to the output through two alternating places in the arena."""
     places = [buffer("input"), *(buffer("arena", NBYTES * (i % 2)) for i in range(length - 1)), buffer("output")]
     steps = tuple(
-        Step(("backwards", "forwards")[i % 2], (a, b), "cpu", SIZE, 2 * NBYTES, "")
+        Step(("backwards", "forwards")[i % 2], (a, b), SIZE, 2 * NBYTES, "")
         for i, (a, b) in enumerate(itertools.pairwise(places))
     )
-    return Plan(name, steps, 2 * NBYTES, 64)
+    types = (TensorType("int32", (SIZE,)),)
+    return Segment(name, types, types, 0, steps, 2 * NBYTES, 64)
 
 
 LENGTH = 7
-PLANS = (chain("main", LENGTH), chain('a "strange" näme', 1))
+SEGMENTS = (chain("main", LENGTH), chain('a "strange" näme', 1))
 
 
 @pytest.fixture(scope="module")
 def code() -> tuple[Code, dict[str, str]]:
     target = resolve_target("x86-64-v2")
-    entry, entries = emit_entries(PLANS, KERNELS, target)
+    entry, entries = emit_entries(SEGMENTS, KERNELS, target)
     return Code(entry, *(kernel.text for kernel in KERNELS.values()), target=target), entries
 
 
@@ -158,7 +159,7 @@ RESULTS = {"forwards": 1, "backwards": 1}
 
 
 def steps(*pairs: tuple[BufferReference, BufferReference]) -> list[Step]:
-    return [Step("forwards", pair, "cpu", 0, 0, "") for pair in pairs]
+    return [Step("forwards", pair, 0, 0, "") for pair in pairs]
 
 
 def test_independent_steps_need_no_barrier() -> None:

@@ -15,8 +15,8 @@
   }) : () -> ()
 }) : () -> ()
 
-// CHECK:      attributes {dispatch.arena_bytes = 4096 : i64}
+// CHECK:      "dispatch.segment"(%x) <{device = "cpu", operandSegmentSizes = array<i32: 1, 0, 0, 0>, arena_bytes = 4096 : i64}>
 // CHECK:      {dispatch.offset = 0 : i64}
-// CHECK:      [[A:%\d+]] = "dispatch.region"(%x, {{.*}}buffers = [#dispatch.buffer<"input", 0, 0>, #dispatch.buffer<"constants"{{.*}}#dispatch.buffer<"arena", 0, 0>]}>
+// CHECK:      [[A:%\d+]] = "dispatch.region"({{.*}}buffers = [#dispatch.buffer<"input", 0, 0>, #dispatch.buffer<"constants"{{.*}}#dispatch.buffer<"arena", 0, 0>]}>
 // CHECK:      tensor.collapse_shape [[A]]
 // CHECK:      "dispatch.region"({{.*}}buffers = [#dispatch.buffer<"arena", {{.*}}#dispatch.buffer<"output", 0, 0>]}>

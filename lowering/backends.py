@@ -1,0 +1,84 @@
+"""From the segments of one device to its image, by the kind of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, cast
+
+from xdsl.dialects.builtin import DenseArrayBase, TensorType
+from xdsl.ir import SSAValue
+
+from ..runtime.artifact import BufferReference, Image, Segment, Space, Step
+from .codegen import build_image
+from .cost import arithmetic_dtype, describe, flops, traffic
+from .dialects.dispatch import RegionOp, SegmentOp
+from .host_program import tensor_of
+from .kernels import Kernels
+from .plan_memory import SLOTS
+from .target import Target
+
+Backend: TypeAlias = Callable[[Mapping[str, SegmentOp], Target], Image]
+"""Makes the image of the segments, by name, whose memory is planned."""
+
+
+def backend_of(kind: str) -> Backend:
+    """What makes the images of a kind of device."""
+    return _BACKENDS[kind]
+
+
+def build_cpu_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
+    """Machine code through LLVM."""
+    kernels = Kernels(target)
+    plans = tuple(
+        plan_segment(name, segment, kernels.name_of, kernels.scratch_bytes) for name, segment in segments.items()
+    )
+    return build_image(plans, kernels.by_name, target)
+
+
+def plan_segment(
+    name: str, segment: SegmentOp, kernel_of: Callable[[RegionOp], str], scratch_bytes_of: Callable[[str], int]
+) -> Segment:
+    """What the artifact says of a segment, whose regions are run by the kernels that `kernel_of` names."""
+    steps = tuple(_step(op, kernel_of(op)) for op in segment.body.block.ops if isinstance(op, RegionOp))
+    return Segment(
+        name,
+        tuple(tensor_of(value.type) for value in segment.inputs),
+        tuple(tensor_of(result.type) for result in segment.outputs),
+        len(segment.scalars),
+        steps,
+        segment.arena_bytes.value.data if segment.arena_bytes is not None else -1,
+        max((scratch_bytes_of(step.kernel) for step in steps), default=0),
+    )
+
+
+def _step(region: RegionOp, kernel: str) -> Step:
+    assert region.buffers is not None
+    values: list[SSAValue] = [*region.tensors, *region.outputs]
+    buffers = tuple(
+        BufferReference(
+            cast(Space, place.space.data), place.index.data, place.offset.data, _bytes(value), place.slot.data
+        )
+        for place, value in zip(region.buffers, values, strict=True)
+    )
+    slots = region.attributes.get(SLOTS)
+    entries = cast("tuple[int, ...]", slots.get_values()) if isinstance(slots, DenseArrayBase) else ()
+    scalars = sum(not isinstance(value.type, TensorType) for value in region.inputs)
+    return Step(
+        kernel,
+        buffers,
+        flops(region),
+        traffic(region),
+        describe(region),
+        arithmetic_dtype(region),
+        tuple(entries[:scalars]),
+        tuple(entries[scalars:]),
+    )
+
+
+def _bytes(value: SSAValue) -> int:
+    """-1 where a call's inputs decide the size."""
+    type = tensor_of(value.type)
+    return -1 if type.dynamic_dims else type.nbytes
+
+
+_BACKENDS: dict[str, Backend] = {"cpu": build_cpu_image}

@@ -1,0 +1,171 @@
+"""What surrounds the segments of a function becomes a host program (see `tosaic.runtime.host_program`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects import arith, func, scf
+from xdsl.dialects.builtin import DYNAMIC_INDEX, FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects.tensor import CollapseShapeOp, DimOp, ExpandShapeOp, ExtractOp, FromElementsOp
+from xdsl.ir import Attribute, Operation, Region, SSAValue
+from xdsl.ir import Block as IRBlock
+
+from ..runtime.artifact import TensorType as Type
+from ..runtime.errors import UnsupportedError
+from ..runtime.flatbuffer import Size
+from ..runtime.host_program import instructions as host
+from ..runtime.host_program.verification import MOST_NESTED
+from ..tosa.dialect import ConstOp
+from ..tosa.elements import numpy_dtype
+from .dialects.dispatch import CheckOp, SegmentOp
+from .ir import host_blocks, shape_of
+from .plan_memory import OFFSET
+from .sizes import Sizes
+
+_COMPARISONS = (arith.CmpiOp, arith.CmpfOp)
+_VIEWS = (CollapseShapeOp, ExpandShapeOp)
+
+
+def emit_host_program(function: func.FuncOp, place: Callable[[SegmentOp], tuple[int, int]]) -> host.HostProgram:
+    """The host program of a function whose memory is planned. `place` tells the device slot and number of a segment.
+
+    Raises UnsupportedError for what the host cannot do.
+    """
+    return _Emitter(place, _sizes_of_views(function)).program(function)
+
+
+def tensor_of(type: Attribute) -> Type:
+    """The runtime's description of a tensor type."""
+    tensor = cast("TensorType[Attribute]", type)
+    return Type(numpy_dtype(tensor.get_element_type()).name, sizes_of(tensor))
+
+
+def sizes_of(type: Attribute) -> tuple[Size, ...]:
+    """The shape of a tensor type, None for unknown sizes."""
+    return tuple(None if size == DYNAMIC_INDEX else size for size in shape_of(type))
+
+
+def _sizes_of_views(function: func.FuncOp) -> dict[Operation, list[SSAValue]]:
+    """An index for each unknown size of the result of each view that the host makes; their arithmetic is added."""
+    sizes = Sizes()
+    views = [op for block in host_blocks(function) for op in block.ops if isinstance(op, _VIEWS)]
+    return {view: sizes.dynamic(view.result) for view in views}
+
+
+class _Emitter:
+    """Numbers values and blocks, and translates operations one by one."""
+
+    def __init__(
+        self, place: Callable[[SegmentOp], tuple[int, int]], sizes: Mapping[Operation, Sequence[SSAValue]]
+    ) -> None:
+        self._place = place
+        self._sizes = sizes
+        self._registers: dict[SSAValue, int] = {}
+        self._blocks: list[host.Block | None] = []
+
+    def program(self, function: func.FuncOp) -> host.HostProgram:
+        self._block(function.body.block, 1)
+        blocks = tuple(block for block in self._blocks if block is not None)
+        return host.HostProgram(function.sym_name.data, len(self._registers), blocks)
+
+    def _define(self, value: SSAValue) -> int:
+        return self._registers.setdefault(value, len(self._registers))
+
+    def _read(self, values: Sequence[SSAValue]) -> tuple[int, ...]:
+        return tuple(self._registers[value] for value in values)
+
+    def _block(self, block: IRBlock, depth: int) -> int:
+        """The number of `block`, which is translated."""
+        if depth > MOST_NESTED:
+            raise UnsupportedError("no program can be made", [f"control flow nested {depth} deep"])
+        number = len(self._blocks)
+        self._blocks.append(None)  # its number is lower than those of the blocks inside
+        arguments = tuple(map(self._define, block.args))
+        terminator = block.last_op
+        assert terminator is not None
+        instructions = [self._instruction(op, depth) for op in block.ops if op is not terminator]
+        self._blocks[number] = host.Block(arguments, tuple(instructions), self._read(terminator.operands))
+        return number
+
+    def _branch(self, region: Region, depth: int) -> int:
+        """The number of the block of a region of an scf.if, which may be missing."""
+        if region.blocks:
+            return self._block(region.block, depth + 1)
+        self._blocks.append(host.Block((), (), ()))
+        return len(self._blocks) - 1
+
+    def _results(self, op: Operation) -> tuple[int, ...]:
+        return tuple(map(self._define, op.results))
+
+    def _instruction(self, op: Operation, depth: int) -> host.Instruction:
+        operands = self._read(op.operands)
+        results = self._results(op)
+        match op:
+            case SegmentOp():
+                device, segment = self._place(op)
+                groups = (op.inputs, op.scalars, op.result_dims)
+                inputs, scalars, dims = (self._read(group) for group in groups)
+                arena = self._registers[op.arena_size] if op.arena_size is not None else host.NONE
+                return host.Execute(device, segment, inputs, scalars, dims, arena, results)
+            case ConstOp():
+                offset = cast(IntegerAttr, op.attributes[OFFSET]).value.data
+                type = tensor_of(op.output.type)
+                return host.Constant(type.dtype, cast("tuple[int, ...]", type.shape), offset, *results)
+            case arith.ConstantOp():
+                return host.Number(spell(op.result.type), _bits(op), *results)
+            case DimOp():
+                index = op.index.owner
+                assert isinstance(index, arith.ConstantOp)
+                return host.Dim(operands[0], cast(IntegerAttr, index.value).value.data, *results)
+            case CollapseShapeOp() | ExpandShapeOp():
+                dims = self._read(self._sizes[op])
+                return host.Reshape(self._registers[op.src], sizes_of(op.result.type), dims, *results, _where(op))
+            case ExtractOp():
+                tensor, *indices = operands
+                return host.Extract(tensor, tuple(indices), spell(op.result.type), *results, _where(op))
+            case FromElementsOp():
+                type = tensor_of(op.result.type)
+                return host.FromElements(type.dtype, cast("tuple[int, ...]", type.shape), operands, *results)
+            case CheckOp():
+                condition, *values = operands
+                return host.Check(condition, tuple(values), op.message.data)
+            case scf.ForOp():
+                lower, upper, step, *inits = operands
+                body = self._block(op.body.block, depth + 1)
+                return host.For(lower, upper, step, tuple(inits), body, results, _where(op))
+            case scf.IfOp():
+                branches = [self._branch(region, depth) for region in (op.true_region, op.false_region)]
+                return host.If(operands[0], branches[0], branches[1], results)
+            case scf.WhileOp():
+                before = self._block(op.before_region.block, depth + 1)
+                after = self._block(op.after_region.block, depth + 1)
+                return host.While(operands, before, after, results)
+            case _ if op.name.partition(".")[0] in ("arith", "math") and len(results) == 1:
+                predicate = op.predicate.value.data if isinstance(op, _COMPARISONS) else 0
+                of, type = (spell(value.type) for value in (op.operands[-1], op.results[0]))
+                return host.Scalar(op.name, operands, of, type, *results, predicate)
+        raise UnsupportedError("no program can be made", [f"{op.name} outside of what devices run"])
+
+
+def spell(type: Attribute) -> str:
+    """A scalar type as in MLIR."""
+    return str(type)
+
+
+def _bits(op: arith.ConstantOp) -> int:
+    """An integer's value, or a float's bits."""
+    value: Any = op.value
+    if isinstance(value, IntegerAttr):
+        number = cast(int, value.value.data)
+        return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+    assert isinstance(value, FloatAttr)
+    array = np.asarray(value.value.data, np.float64).astype(numpy_dtype(value.type))
+    return int.from_bytes(array.tobytes(), "little", signed=True)
+
+
+def _where(op: Operation) -> str:
+    """The operation as an error names it."""
+    hint = next((result.name_hint for result in op.results if result.name_hint), None)
+    return f"%{hint} = {op.name}" if hint else op.name

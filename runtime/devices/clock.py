@@ -1,0 +1,26 @@
+"""A processor's time stamp counter on the clock of Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+_CALIBRATION_SECONDS = 0.05
+
+
+class Clock:
+    """Turns ticks into seconds of `time.perf_counter`; `ticks` returns those of a moment ago, again and again."""
+
+    def __init__(self, ticks: Callable[[], int]) -> None:
+        self._origin, self._begin = ticks(), time.perf_counter()
+        while True:
+            last, now = ticks(), time.perf_counter()
+            if now - self._begin > _CALIBRATION_SECONDS and last > self._origin:
+                break
+        self._seconds_per_tick = (now - self._begin) / (last - self._origin)
+
+    def seconds(self, ticks: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+        return self._begin + (ticks.astype(np.int64) - self._origin) * self._seconds_per_tick
