@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import mul
 
@@ -10,7 +11,7 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from .dialects.encoding import LHS, RESULT, RHS, EncodingAttr
+from .dialects.encoding import LHS, RESULT, RHS, UNKNOWN, EncodingAttr
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Contraction:
     """result[m, n] = sum over k of lhs[m, k] * rhs[k, n], `batch` times.
 
     A convolution counts its output pixels as rows (`m`) and its window as `k`; `row_run` is the length over which
-    consecutive rows lie evenly spaced in memory: the output width of a convolution, `m` itself for a matmul.
+    consecutive rows lie evenly spaced in memory: the output width of a convolution, `m` itself for a matmul. A size
+    that only a call knows is UNKNOWN.
     """
 
     op_type: str
@@ -37,8 +39,15 @@ class Contraction:
 
     @property
     def flops(self) -> int:
-        """Multiplications plus additions."""
+        """Multiplications plus additions, if all sizes are known."""
         return 2 * self.batch * self.m * self.n * self.k
+
+    def supposing(self, size: int) -> Contraction:
+        """The same with `size` in the place of everything that is not known."""
+        batch, m, n, k, row_run = (
+            size if extent == UNKNOWN else extent for extent in (self.batch, self.m, self.n, self.k, self.row_run)
+        )
+        return replace(self, batch=batch, m=m, n=n, k=k, row_run=row_run)
 
     @staticmethod
     def of(encoding: EncodingAttr) -> Contraction:
@@ -58,11 +67,15 @@ class Contraction:
                 groups["batch"].append(size)
             else:
                 groups["m" if in_lhs else "n"].append(size)
-        batch, m, n, k = (reduce(mul, group, 1) for group in groups.values())
+        batch, m, n, k = map(_product, groups.values())
         op_type = encoding.op_type.data
         lhs, rhs, result = encoding.element_types
         row_run = groups["m"][-1] if op_type == "conv_2d" else m
         return Contraction(op_type, lhs, rhs, result, batch, m, n, k, row_run)
+
+
+def _product(sizes: Sequence[int]) -> int:
+    return UNKNOWN if UNKNOWN in sizes else reduce(mul, sizes, 1)
 
 
 def _dimensions(map: AffineMap) -> set[int]:

@@ -24,6 +24,9 @@ from xdsl.utils.exceptions import VerifyException
 LHS, RHS, RESULT = 0, 1, 2
 """The values of `EncodingAttr.operand_index`."""
 
+UNKNOWN = -1
+"""An iteration size that only a call knows; `?` in print."""
+
 
 @irdl_attr_definition
 class EncodingAttr(ParametrizedAttribute):

@@ -26,6 +26,9 @@ _ISSUED = 2
 _FMA_LATENCY = 4
 """Cycles from operands to result of a multiply-add, on the same."""
 
+_TYPICAL_SIZE = 1024
+"""What an unknown size is taken for: so large that edge tiles hardly count."""
+
 _STEP_OVERHEAD = 0.5
 """Cycles that a step of k takes besides, for the loop and for loads that miss the first cache: favours big tiles."""
 
@@ -34,6 +37,7 @@ _STEP_OVERHEAD = 0.5
 def register_tile(target: Target, contraction: Contraction, k0: int, lhs_offset: int = 0) -> Tile:
     """The tile for `contraction`. Left side and result stay in rows: broadcasts read them where they lie."""
     lanes = target.vector_bits // 32
+    contraction = contraction.supposing(_TYPICAL_SIZE)
     m0, vectors = min(_fitting(target, contraction), key=lambda fit: _cycles(contraction, *fit, lanes))
     return Tile(m0, vectors * lanes, k0, lhs_offset)
 
@@ -43,14 +47,14 @@ def _fitting(target: Target, contraction: Contraction) -> Iterator[tuple[int, in
     budget = target.vector_registers - (1 if target.fma else 2)
     for vectors in (1, 2, 3, 4):
         most = (budget - 1 - vectors) // vectors
-        for m0 in range(1, min(most, contraction.m) + 1):
+        for m0 in range(1, min(most, max(contraction.m, 1)) + 1):
             yield m0, vectors
 
 
 def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int) -> float:
     """Cycles per step of k over the whole result, with edge tiles computed in full."""
     step = max(m0 * vectors / _ISSUED, (m0 + vectors) / _ISSUED, _FMA_LATENCY) + _STEP_OVERHEAD
-    runs = contraction.m // contraction.row_run
+    runs = contraction.m // max(contraction.row_run, 1)
     row_tiles = runs * -(-contraction.row_run // m0)
     column_tiles = -(-contraction.n // (vectors * lanes))
     return step * row_tiles * column_tiles
