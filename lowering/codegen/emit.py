@@ -119,7 +119,7 @@ class Function(Arithmetic):
 
     def instruction(self, name: str, *operands: Value) -> Value:
         """The hardware instruction `name` of the width of its first operand (see `instructions.py`)."""
-        instruction: Instruction = find_instruction(name, operands[0].type if operands else "void")
+        instruction: Instruction = find_instruction(name, operands[0].type)
         assert [operand.type for operand in operands] == list(instruction.operands), f"{name} of {operands}"
         return self.call(instruction.result, instruction.intrinsic, operands)
 

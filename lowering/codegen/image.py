@@ -2,8 +2,7 @@
 
 The block holds instructions and read-only data and is mapped as it is, read and execute, at a page boundary. Only
 PC-relative relocations can occur in it; anything that would need a loader (an absolute address, writable data, a
-symbol from elsewhere) is an error here, at compile time. Formats: System V ABI, ELF-64 Object File Format; x86-64
-psABI, section 4.4 "Relocation".
+symbol from elsewhere) is an error here, at compile time. Format: System V ABI, ELF-64 Object File Format.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .relocations import PAIRED, RELOCATIONS
+
 _ALLOCATED, _WRITABLE = 0x2, 0x1
 _SECTION_RELA, _SECTION_NOBITS, _SECTION_SYMTAB = 4, 8, 2
 _UNDEFINED = 0
 _GLOBAL_OR_WEAK = (1, 2)
 _FUNCTION = 2
-
-_X86_64 = 62
-# A call through the PLT of a function in the same image is a direct call.
-_PC_RELATIVE_32 = {2: "R_X86_64_PC32", 4: "R_X86_64_PLT32"}
 
 _PAGE = 4096
 
@@ -65,9 +62,9 @@ class _Object:
         self.data = data
         if data[:6] != b"\x7fELF\x02\x01":
             raise LinkError("not a little-endian 64-bit ELF object")
-        (machine,) = struct.unpack_from("<H", data, 18)
-        if machine != _X86_64:
-            raise LinkError(f"relocations of ELF machine {machine} are not known")
+        (self.machine,) = struct.unpack_from("<H", data, 18)
+        if self.machine not in RELOCATIONS:
+            raise LinkError(f"relocations of ELF machine {self.machine} are not known")
         (table,) = struct.unpack_from("<Q", data, 40)
         entry_size, count, names_index = struct.unpack_from("<HHH", data, 58)
         headers = [struct.unpack_from("<IIQQQQIIQQ", data, table + i * entry_size) for i in range(count)]
@@ -129,18 +126,27 @@ def _place_sections(part: _Object, code: bytearray) -> dict[int, int]:
 
 
 def _relocate(part: _Object, places: dict[int, int], defined: dict[str, int], code: bytearray) -> None:
+    known, paired = RELOCATIONS[part.machine], PAIRED.get(part.machine, ())
     for section in part.sections:
         if section.type != _SECTION_RELA or section.info not in places:
             continue
         base = places[section.info]
-        for offset, info, addend in struct.iter_unpack("<QQq", part.bytes_of(section)):
-            symbol, kind = part.symbols[info >> 32], info & 0xFFFFFFFF
-            if kind not in _PC_RELATIVE_32:
+        distances: dict[int, int] = {}
+        entries = [
+            (base + offset, part.symbols[info >> 32], info & 0xFFFFFFFF, addend)
+            for offset, info, addend in struct.iter_unpack("<QQq", part.bytes_of(section))
+        ]
+        for position, symbol, kind, addend in entries:
+            if kind not in known:
                 where = f"{symbol.name or part.sections[symbol.section].name}, in {section.name}"
                 raise LinkError(f"relocation type {kind} against {where} is not relative to the code")
-            position = base + offset
-            value = _address(symbol, places, defined) + addend - position
-            struct.pack_into("<i", code, position, value)
+            if kind not in paired:
+                value = _address(symbol, places, defined) + addend
+                distances[position] = value - position
+                known[kind](code, position, value)
+        for position, symbol, kind, _ in entries:
+            if kind in paired:
+                known[kind](code, position, distances[_address(symbol, places, defined)])
 
 
 def _address(symbol: _Symbol, places: dict[int, int], defined: dict[str, int]) -> int:

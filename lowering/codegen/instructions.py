@@ -1,7 +1,8 @@
 """The hardware instructions kernels name directly: LLVM's spelling, the CPU feature needed, and the meaning in numpy.
 
 Only what LLVM would not select from plain IR belongs here. The tests execute every row against its meaning.
-Semantics: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+Semantics: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2; Arm Architecture Reference Manual
+for A-profile, chapter C7.
 """
 
 from __future__ import annotations
@@ -56,6 +57,35 @@ def _dot_bf16(accumulator: Array, a: Array, b: Array) -> Array:
         # The product of two bf16 is exact in double; adding a float there rounds twice, which float hides.
         wide = _flush((x[j::2] * y[j::2] + wide).astype(np.float32)).astype(np.float64)
     return wide.astype(np.float32)
+
+
+def _dot_s8(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[i] += sum over 4 of a[4i + j] * b[4i + j], wrapping."""
+    products = a.astype(np.int32) * b.astype(np.int32)
+    return accumulator + products.reshape(-1, 4).sum(1, dtype=np.int32)
+
+
+def _add_to_odd(a: Array, b: Array) -> Array:
+    """f32 sums of f64 numbers that are f32, rounded to odd and subnormals taken as zero."""
+    total = a + b
+    # What the double does not hold (Knuth's TwoSum) says to which side the exact sum lies.
+    part = total - a
+    rest = (a - (total - part)) + (b - part)
+    bits = total.view(np.int64)
+    toward = np.where((rest > 0) == (total > 0), bits, bits - 1)
+    odd = np.where(rest != 0, toward | 1, bits).view(np.float64)
+    narrow = odd.astype(np.float32)
+    too_far = np.abs(narrow.astype(np.float64)) > np.abs(odd)
+    truncated = np.where(too_far, narrow.view(np.int32) - 1, narrow.view(np.int32))
+    inexact = truncated.view(np.float32).astype(np.float64) != odd
+    return _flush(np.where(inexact, truncated | 1, truncated).astype(np.int32).view(np.float32)).astype(np.float64)
+
+
+def _dot_bf16_to_odd(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[i] += a[2i] * b[2i] + a[2i + 1] * b[2i + 1]; both sums rounded to odd (BFDOT without FEAT_EBF16)."""
+    x, y = _flush(a.astype(np.float32)).astype(np.float64), _flush(b.astype(np.float32)).astype(np.float64)
+    pair = _add_to_odd(x[0::2] * y[0::2], x[1::2] * y[1::2])
+    return _add_to_odd(_flush(accumulator).astype(np.float64), pair).astype(np.float32)
 
 
 def _permute_bytes_two(low: Array, indices: Array, high: Array) -> Array:
@@ -118,16 +148,29 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         _multiply_add_s16,
     ),
     *_rows(
+        "sdot",
+        {128: ("llvm.aarch64.neon.sdot.v4i32.v16i8", "dotprod")},
+        _I32,
+        (_I32, _I8, _I8),
+        _dot_s8,
+    ),
+    *_rows(
+        "bfdot",
+        {128: ("llvm.aarch64.neon.bfdot.v4f32.v8bf16", "bf16")},
+        _F32,
+        (_F32, _BF16, _BF16),
+        _dot_bf16_to_odd,
+    ),
+    *_rows(
         "vpermi2b",
         {512: ("llvm.x86.avx512.vpermi2var.qi.512", "avx512vbmi")},
         _I8,
         (_I8, _I8, _I8),
         _permute_bytes_two,
     ),
-    Instruction("pause", "llvm.x86.sse2.pause", ("sse2",), "void", (), lambda: np.empty(0)),
 )
 
-_BY_NAME_AND_TYPE = {(row.name, row.operands[0] if row.operands else "void"): row for row in INSTRUCTIONS}
+_BY_NAME_AND_TYPE = {(row.name, row.operands[0]): row for row in INSTRUCTIONS}
 
 
 def find_instruction(name: str, first_operand: str) -> Instruction:

@@ -77,7 +77,10 @@ class Product:
             elif is_float(self.accumulator):
                 sums = f.fma(a, b, sums)
             else:
-                sums = f.add(sums, f.mul(a, b))
+                wide = [
+                    x if bits_of(x.type) == bits_of(sums.type) else f.cast("sext", x, self.accumulator) for x in (a, b)
+                ]
+                sums = f.add(sums, f.mul(*wide))
         return sums
 
 
@@ -100,12 +103,19 @@ def select_product(
     if lanes * bits_of(accumulator) >= 128:
         if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 4, 128) and target.vnni:
             return Product(target, I8, I8, I32, k0, lanes, "vpdpbusd")
-        if (left, right, accumulator, k0) == (I8, I8, I32, 2):
+        if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 4, 0) and target.has("dotprod"):
+            return Product(target, I8, I8, I32, k0, lanes, "sdot")
+        if (left, right, accumulator, k0) == (I8, I8, I32, 2) and target.has("sse2"):
             return Product(target, I16, I8, I32, k0, lanes, "pmaddwd")
-        if (left, right, accumulator, k0, lhs_offset) == (I16, I16, I32, 2, 0):
+        if (left, right, accumulator, k0, lhs_offset) == (I16, I16, I32, 2, 0) and target.has("sse2"):
             return Product(target, I16, I16, I32, k0, lanes, "pmaddwd")
         if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.bf16:
             return Product(target, BF16, BF16, F32, k0, lanes, "vdpbf16ps")
+        if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.has("bf16"):
+            return Product(target, BF16, BF16, F32, k0, lanes, "bfdot")
+    if (left, right, accumulator, k0) == (I8, I8, I32, 1):
+        # 16 by 16 bits to 32 is an instruction nearly everywhere.
+        return Product(target, I16, I8, I32, k0, lanes)
     # Everything else multiplies in the accumulator's own type.
     return Product(target, accumulator, right, accumulator, k0, lanes)
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 from ctypes import Structure
 
 from ...runtime.abi import INVOKE, WORKER, Barrier, Call, Pool
-from ...runtime.errors import UnsupportedError
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
+from .system import pause, system_call, system_module, ticks, ticks_per
 from .types import I32, I64, PTR, Value
 
-BARRIER = "barrier"
-
-_SCHED_YIELD, _FUTEX = 24, 202
-"""System call numbers of Linux on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl)."""
+BARRIER, TIME_STAMP = "barrier", "time_stamp"
 
 _WAIT_PRIVATE, _WAKE_PRIVATE, _EVERYONE = 128, 129, 0x7FFFFFFF
 """futex(2): operations on a word that only this process uses."""
@@ -27,15 +24,17 @@ _WAIT_PRIVATE, _WAKE_PRIVATE, _EVERYONE = 128, 129, 0x7FFFFFFF
 _BARRIER_SPINS = 4096
 """Looks at the phase, each with a pause, before a thread yields: some 0.1 ms, more than steps differ by."""
 
-_WORKER_TICKS = 1 << 18
-"""Time stamp ticks a worker spins for after a call: some 0.1 ms, longer than a caller needs between two inferences."""
+_WORKER_SPINS = 10_000
+"""What part of a second a worker spins for after a call: 0.1 ms, longer than a caller needs between two inferences."""
 
 
 def emit_threads(target: Target) -> str:
-    """LLVM functions `invoke`, `worker` and `barrier`. Raises UnsupportedError for a target other than x86-64 Linux."""
-    if not target.has("x86_64"):
-        raise UnsupportedError("no code can be generated", [f"system calls of {target.triple}"])
-    return "\n".join([_barrier(), _invoke(), _worker()])
+    """LLVM functions `invoke`, `worker`, `barrier` and `time_stamp`.
+
+    Raises UnsupportedError where `system` knows no Linux.
+    """
+    functions = (_barrier, _invoke, _worker, _time_stamp)
+    return "\n".join([system_module(target), *(function(target) for function in functions)])
 
 
 def field(f: Function, structure: Value, layout: type[Structure], name: str) -> Value:
@@ -56,14 +55,7 @@ def _atomic_add(f: Function, pointer: Value, amount: int, ordering: str) -> Valu
     return f.emit(I32, f"atomicrmw add ptr {pointer.text}, i32 {amount} {ordering}")
 
 
-def _system_call(f: Function, number: int, arguments: tuple[Value, ...] = ()) -> None:
-    registers = ("{rdi}", "{rsi}", "{rdx}", "{r10}")[: len(arguments)]
-    constraints = ",".join(["={rax}", "{rax}", *registers, "~{rcx}", "~{r11}", "~{memory}"])
-    operands = ", ".join(["i64 " + str(number), *(f"{a.type} {a.text}" for a in arguments)])
-    f.emit(I64, f'call i64 asm sideeffect "syscall", "{constraints}"({operands})')
-
-
-def _barrier() -> str:
+def _barrier(target: Target) -> str:
     """barrier(barrier, threads): returns once all have called it; what each did before, all see afterwards."""
     f = Function(BARRIER, [(PTR, "barrier"), (I32, "threads")], linkage="internal", attributes="noinline")
     barrier, threads = f.arguments
@@ -79,27 +71,27 @@ def _barrier() -> str:
     f.ret()
 
     f.place(wait)
-    spin, pause, yield_, done = f.label("spin"), f.label("pause"), f.label("yield"), f.label("done")
+    spin, rest, yield_, done = f.label("spin"), f.label("rest"), f.label("yield"), f.label("done")
     f.branch(spin)
     f.place(spin)
-    spins = f.phi(I32, {wait: f.const(I32, 0), pause: None, yield_: f.const(I32, _BARRIER_SPINS)})
+    spins = f.phi(I32, {wait: f.const(I32, 0), rest: None, yield_: f.const(I32, _BARRIER_SPINS)})
     following = f.add(spins.value, f.const(I32, 1))
     look = f.label("look")
     f.branch_if(f.icmp("ne", _atomic_load(f, phase, "acquire"), current), done, look)
     f.place(look)
-    f.branch_if(f.icmp("ult", following, f.const(I32, _BARRIER_SPINS)), pause, yield_)
-    f.place(pause)
-    spins.set(pause, following)
-    f.instruction("pause")
+    f.branch_if(f.icmp("ult", following, f.const(I32, _BARRIER_SPINS)), rest, yield_)
+    f.place(rest)
+    spins.set(rest, following)
+    pause(f, target)
     f.branch(spin)
     f.place(yield_)
-    _system_call(f, _SCHED_YIELD)
+    system_call(f, target, "sched_yield")
     f.branch(spin)
     f.place(done)
     return f.text()
 
 
-def _invoke() -> str:
+def _invoke(target: Target) -> str:
     f = Function(INVOKE, [(PTR, "pool"), (PTR, "function"), (PTR, "call")], linkage="hidden")
     pool, function, call = f.arguments
     threads = f.load(I64, field(f, call, Call, "threads"))
@@ -112,39 +104,40 @@ def _invoke() -> str:
         _atomic_add(f, generation, 1, "seq_cst")
         sleeping = _atomic_load(f, field(f, pool, Pool, "sleeping"), "seq_cst")
         with f.if_(f.icmp("ne", sleeping, f.const(I32, 0))):
-            _system_call(f, _FUTEX, (generation, i64(_WAKE_PRIVATE), i64(_EVERYONE), i64(0)))
+            system_call(f, target, "futex", (generation, i64(_WAKE_PRIVATE), i64(_EVERYONE), i64(0)))
     f.line(f"call void {function.text}(ptr {call.text}, i64 0)")
     return f.text()
 
 
-def _worker() -> str:
+def _worker(target: Target) -> str:
     f = Function(WORKER, [(PTR, "pool"), (I64, "thread")], linkage="hidden")
     pool, thread = f.arguments
     generation, sleeping = field(f, pool, Pool, "generation"), field(f, pool, Pool, "sleeping")
-    idle, spin, pause, look, sleep, wake, run, done = (
-        f.label(hint) for hint in ("idle", "spin", "pause", "look", "sleep", "wake", "run", "done")
+    idle, spin, rest, look, sleep, wake, run, done = (
+        f.label(hint) for hint in ("idle", "spin", "rest", "look", "sleep", "wake", "run", "done")
     )
     zero = f.const(I32, 0)
+    patience = ticks_per(f, target, _WORKER_SPINS)
     f.branch(idle)
     f.place(idle)
     seen = f.phi(I32, {"entry": zero, sleep: None, run: None})
-    began = _ticks(f)
+    began = ticks(f, target)
     f.branch(spin)
 
     f.place(spin)
     now = _atomic_load(f, generation, "acquire")
     f.branch_if(f.icmp("ne", now, seen.value), wake, look)
     f.place(look)
-    f.branch_if(f.icmp("ult", f.sub(_ticks(f), began), i64(_WORKER_TICKS)), pause, sleep)
-    f.place(pause)
-    f.instruction("pause")
+    f.branch_if(f.icmp("ult", f.sub(ticks(f, target), began), patience), rest, sleep)
+    f.place(rest)
+    pause(f, target)
     f.branch(spin)
 
     f.place(sleep)
     seen.set(sleep, seen.value)
     _atomic_add(f, sleeping, 1, "seq_cst")
     expected = f.cast("zext", seen.value, I64)
-    _system_call(f, _FUTEX, (generation, i64(_WAIT_PRIVATE), expected, i64(0)))
+    system_call(f, target, "futex", (generation, i64(_WAIT_PRIVATE), expected, i64(0)))
     _atomic_add(f, sleeping, -1, "seq_cst")
     f.branch(idle)
 
@@ -161,5 +154,7 @@ def _worker() -> str:
     return f.text()
 
 
-def _ticks(f: Function) -> Value:
-    return f.call(I64, "llvm.readcyclecounter", [])
+def _time_stamp(target: Target) -> str:
+    f = Function(TIME_STAMP, [], result=I64)
+    f.ret(ticks(f, target))
+    return f.text()
