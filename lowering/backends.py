@@ -15,6 +15,7 @@ from .dialects.dispatch import RegionOp, SegmentOp
 from .host_program import tensor_of
 from .kernels import Kernels
 from .plan_memory import SLOTS
+from .reference_image import encode_segments
 from .target import Target
 
 Backend: TypeAlias = Callable[[Mapping[str, SegmentOp], Target], Image]
@@ -33,6 +34,14 @@ def build_cpu_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
         plan_segment(name, segment, kernels.name_of, kernels.scratch_bytes) for name, segment in segments.items()
     )
     return build_image(plans, kernels.by_name, target)
+
+
+def build_reference_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
+    """The operations themselves, for the runtime to evaluate."""
+    regions = [op for segment in segments.values() for op in segment.body.block.ops if isinstance(op, RegionOp)]
+    names = {region: f"region{number}" for number, region in enumerate(regions)}
+    plans = tuple(plan_segment(name, segment, names.__getitem__, lambda _: 0) for name, segment in segments.items())
+    return Image(target.name, (), encode_segments(segments), {}, plans)
 
 
 def plan_segment(
@@ -81,4 +90,4 @@ def _bytes(value: SSAValue) -> int:
     return -1 if type.dynamic_dims else type.nbytes
 
 
-_BACKENDS: dict[str, Backend] = {"cpu": build_cpu_image}
+_BACKENDS: dict[str, Backend] = {"cpu": build_cpu_image, "reference": build_reference_image}

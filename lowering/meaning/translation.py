@@ -8,6 +8,7 @@ from typing import cast
 
 from xdsl.dialects import func
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
+from xdsl.dialects.linalg.ops import FillOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from ...runtime.reference import records
@@ -35,7 +36,8 @@ class Translation:
 
     def operation(self, operation: Operation) -> records.Operation:
         name, attributes = attributes_of(operation)
-        blocks = [self.block(block) for region in operation.regions for block in region.blocks]
+        regions = () if isinstance(operation, FillOp) else operation.regions  # its region only repeats what it does
+        blocks = [self.block(block) for region in regions for block in region.blocks]
         if isinstance(operation, RegionOp):  # of a linalg.map; its body may leave out the output's element
             missing = len(operation.operands) - len(blocks[0].arguments)
             blocks[0].arguments = [*blocks[0].arguments, *itertools.islice(self._next, missing)]

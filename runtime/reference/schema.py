@@ -101,6 +101,14 @@ _STRUCTURED: Mapping[str, Test] = {
 }
 _WINDOW: Mapping[str, Test] = {"strides": is_list_of(_is_positive), "dilations": is_list_of(_is_positive)}
 _RELAYOUT: Mapping[str, Test] = {"positions": _SIZES, "tiles": is_list_of(is_optional(_is_positive)), "outer": _SIZES}
+_FOUR_SIZES: Test = lambda value: _SIZES(value) and len(value) == 4  # noqa: E731
+_TILED_CONVOLUTION: Mapping[str, Test] = {
+    **_WINDOW,
+    "kernel": _SIZES,
+    "pad": _FOUR_SIZES,
+    "pad_value": _is_number,
+    "lhs_offset": is_integer,
+}
 _SLICE: Mapping[str, Test] = {"offsets": _INTEGERS, "sizes": _MAYBE_SIZES, "strides": _INTEGERS}
 _ANY = 1 << 16
 
@@ -135,6 +143,8 @@ FORMS: dict[str, Form] = {
     "linalg.fill": Form((2, 2)),
     "linalg.pack": Form((2, _ANY), {**_RELAYOUT, "padded": _is_bool}),
     "linalg.unpack": Form((2, _ANY), _RELAYOUT),
+    "tiled.matmul": Form((2, 3), {"columns": is_optional(is_size), "lhs_offset": is_integer}),
+    "tiled.conv_2d": Form((2, 2), _TILED_CONVOLUTION),
     "tensor.empty": Form((0, _ANY)),
     "tensor.splat": Form((1, _ANY)),
     "tensor.from_elements": Form((0, _ANY)),
