@@ -22,6 +22,7 @@ from .dialects.dispatch import SegmentOp
 from .host_program import emit_host_program, sizes_of
 from .ir import functions, input_name, is_unsigned, output_name
 from .target import Target, resolve_target
+from .targets.devices import device_targets
 
 CODEGEN = "codegen"
 """What the time for machine code is reported as, beside the phases of the pipeline."""
@@ -30,17 +31,17 @@ CODEGEN = "codegen"
 def compile(
     module: ModuleOp,
     devices: Sequence[str] = ("cpu",),
-    target: str | Sequence[str] = "host",
+    target: str | Target | Sequence[str | Target] = "host",
     precision: str | None = None,
     *,
     dump_dir: str | Path | None = None,
     report: pipeline.Report | None = None,
 ) -> Artifact:
-    """Compile a TOSA module, which stays as it is, for one device.
+    """Compile a module of TOSA or linalg, which stays as it is.
 
-    devices: where the program runs, such as ["cpu"] or ["cpu:2"] for two threads by default.
-    target: the instruction set, such as "host" or "x86-64-v3"; several make an artifact with an image for each, of
-        which the best one is chosen when it is loaded.
+    devices: where the program runs, such as ["cpu"], or ["cpu@x86-64-v3:1", "reference"] (see `parse_device`).
+    target: the instruction set of the devices that name none, such as "host" or "x86-64-v3" (see `resolve_target`);
+        several make an artifact with a variant for each, of which the best one is chosen when it is loaded.
     precision: faster, less exact arithmetic by name; None computes in the types that the program says.
     dump_dir: a folder for the IR after every phase; with several targets a folder in it for each.
     report: called with each phase and the seconds it took, for one target after the other.
@@ -49,17 +50,17 @@ def compile(
     target, or dynamic shapes.
     """
     specs = uniquely_named([parse_device(device) for device in devices])
-    targets = [resolve_target(name) for name in ([target] if isinstance(target, str) else target)]
+    targets = [_resolve(each) for each in ([target] if isinstance(target, str | Target) else target)]
     if not targets:
         raise ArgumentError("name at least one target")
     targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
-    options = pipeline.Options(specs, {spec.name: targets[0] for spec in specs}, precision=precision)
+    options = pipeline.Options(specs, device_targets(specs, targets[0]), precision=precision)
     signatures: tuple[Signature, ...] = ()
     variants: list[Variant] = []
     for each in targets:
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
-        chosen = {spec.name: each for spec in specs}
+        chosen = device_targets(specs, each)
         pipeline.run(lowered, replace(options, targets=chosen), dump_dir=folder, report=report)
         begin = time.perf_counter()
         try:
@@ -76,16 +77,21 @@ def compile(
     return Artifact(signatures, slots, tuple(variants), options.constants.blob().data, metadata)
 
 
+def _resolve(target: str | Target) -> Target:
+    return resolve_target(target) if isinstance(target, str) else target
+
+
 def _generate(module: ModuleOp, devices: Sequence[DeviceSpec], targets: Mapping[str, Target]) -> Variant:
     """The host programs and, for each device, the image of a module whose memory is planned."""
     outlined = [segment for function in functions(module) for segment in _segments(function)]
     images = []
-    places: dict[SegmentOp, tuple[int, int]] = {}
-    for slot, device in enumerate(devices):
+    numbers: dict[SegmentOp, int] = {}
+    for device in devices:
         own = [segment for segment in outlined if segment.device.data == device.name]
-        places.update({segment: (slot, number) for number, segment in enumerate(own)})
+        numbers.update({segment: number for number, segment in enumerate(own)})
         images.append(backend_of(device.kind)(_names(own), targets[device.name]))
-    programs = tuple(emit_host_program(function, places.__getitem__) for function in functions(module))
+    names = [device.name for device in devices]
+    programs = tuple(emit_host_program(function, names, numbers) for function in functions(module))
     return Variant(tuple(images), programs)
 
 

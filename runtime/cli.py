@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,12 +34,39 @@ def deploy(
     ] = None,
     devices: Annotated[
         str | None,
-        typer.Option(metavar="cpu[:THREADS]", help="Where to run, such as cpu:2. By default cpu.", show_default=False),
+        typer.Option(
+            metavar="DEVICE[,DEVICE]",
+            help="Where to run: cpu, cpu:2 (threads), cpu@x86-64-v3 (instruction set), reference; several share the "
+            "work. By default cpu.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="What to compile for: x86-64-v3, znver4, cortex-a76, ...; of several the best is chosen when the "
+            "artifact is loaded. By default this machine.",
+            show_default=False,
+        ),
+    ] = None,
+    target_triple: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRIPLE",
+            help="Another architecture: aarch64-linux-gnu, riscv64-linux-gnu, x86_64-linux-gnu.",
+            show_default=False,
+        ),
+    ] = None,
+    target_cpu: Annotated[
+        str | None, typer.Option(metavar="CPU", help="A processor, as LLVM spells it.", show_default=False)
+    ] = None,
+    target_features: Annotated[
         str,
-        typer.Option(metavar="NAME[,NAME]", help="Instruction sets to compile for, such as x86-64-v3."),
-    ] = "host",
+        typer.Option(
+            metavar="+F,-F", help="Changes to the processor's features, as LLVM spells them.", show_default=False
+        ),
+    ] = "",
     precision: Annotated[
         str | None,
         typer.Option(metavar="bf16", help="Faster, less exact arithmetic for contractions.", show_default=False),
@@ -113,20 +139,19 @@ def deploy(
 
     from .artifact import Artifact
     from .compilation import Options, open_source, print_ir
-    from .device import DeviceSpec, parse_devices
 
-    spec, *others = parse_devices(devices or "cpu")
-    if others:
-        raise ArgumentError(f"a program runs on one device so far; {1 + len(others)} were named: {devices}")
     source = open_source(file)
     if isinstance(source, Artifact):
-        compiling = {"--target": target != "host", "--precision": precision, "--shape": shape}
+        compiling = {"--target": target, "--target-triple": target_triple, "--target-cpu": target_cpu}
+        compiling |= {"--target-features": target_features, "--precision": precision, "--shape": shape}
         compiling |= {"--print-ir-after": print_ir_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
         artifact = source
     else:
-        options = Options(spec.kind, target, precision, _parse_shapes(shape or ()))
+        options = Options(
+            devices or "cpu", target, target_triple, target_cpu, target_features, precision, _parse_shapes(shape or ())
+        )
         if print_ir_after is not None:
             with Phases(source.name, show_times=True) as phases:
                 print_ir(source, options, print_ir_after, dump_ir, phases.report)
@@ -134,8 +159,9 @@ def deploy(
         tells_plan = not (module or input or profile)
         artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
     if devices is not None or threads is not None:
-        spec = DeviceSpec(spec.kind, spec.threads if threads is None else threads)
-        artifact = dataclasses.replace(artifact, metadata={**artifact.metadata, "devices": str(spec)})
+        from .loading import on_devices
+
+        artifact = on_devices(artifact, devices, threads)
 
     if module is not None:
         artifact.save(module)

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from . import artifact_file
 from .artifact import Artifact
 from .cache import Cache, cache_key
-from .device import DeviceSpec
+from .device_spec import DeviceSpec, parse_devices
 from .errors import ArgumentError, MalformedFileError
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
+
+    from ..lowering.target import Target
 
 STANDARD_INPUT = "-"
 
@@ -38,13 +40,38 @@ _TFLITE_IDENTIFIER = b"TFL3"
 class Options:
     """What, besides the model, decides the code: the inputs' shapes and the arguments of `tosaic.lowering.compile`.
 
-    target: a name or several with commas between, for an image each.
+    target: a name or several with commas between, for a variant each; triple, cpu and features are those of
+        `tosaic.lowering.target.resolve_target`.
     """
 
-    device: str = "cpu"
-    target: str = "host"
+    devices: str = "cpu"
+    target: str | None = None
+    triple: str | None = None
+    cpu: str | None = None
+    features: str = ""
     precision: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def compiled_devices(self) -> tuple[DeviceSpec, ...]:
+        """The devices as far as code depends on them. Raises ArgumentError.
+
+        Those of one device do not: its number of threads is decided when it runs.
+        """
+        specs = parse_devices(self.devices)
+        return tuple(DeviceSpec(spec.kind, target=spec.target) for spec in specs) if len(specs) == 1 else specs
+
+    def resolve_targets(self) -> list[Target]:
+        """What to compile for. Raises ArgumentError."""
+        from ..lowering.target import resolve_target
+
+        names = self.target.split(",") if self.target else [None]
+        return [resolve_target(name, triple=self.triple, cpu=self.cpu, features=self.features) for name in names]
+
+    def key(self) -> dict[str, object]:
+        """What the cache tells compilations apart by."""
+        host = self.target is None and self.triple is None and self.cpu is None
+        devices = ",".join(map(str, self.compiled_devices()))
+        return asdict(self) | {"devices": devices, "target": "host" if host else self.target}
 
 
 @dataclass(frozen=True)
@@ -112,7 +139,7 @@ def _read_all(stream: BinaryIO, path: Path | None) -> bytes:
 
 def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | None:
     """What an earlier compilation of the same content with the same options left in the cache."""
-    return cache.load(cache_key(source.data, asdict(options)))
+    return cache.load(cache_key(source.data, options.key()))
 
 
 def compile_source(
@@ -124,15 +151,15 @@ def compile_source(
 
     artifact = compile(
         module,
-        devices=[options.device],
-        target=options.target.split(","),
+        devices=[str(spec) for spec in options.compiled_devices()],
+        target=options.resolve_targets(),
         precision=options.precision,
         dump_dir=dump_folder,
         report=report,
     )
     artifact = replace(artifact, metadata={**artifact.metadata, "source": source.name})
     if cache:
-        cache.store(cache_key(source.data, asdict(options)), artifact)
+        cache.store(cache_key(source.data, options.key()), artifact)
     return artifact
 
 
@@ -151,14 +178,17 @@ def print_ir(
     module = _import(source, options, report)
     from ..lowering import pipeline
     from ..lowering.dump import readable
-    from ..lowering.target import resolve_target
+    from ..lowering.targets.devices import device_targets
 
     def observe(name: str, module: ModuleOp) -> None:
         if phase in (EVERY_PHASE, name):
             show(f"// -----// IR after {name} //----- //\n{readable(module)}")
 
-    spec = DeviceSpec(options.device)
-    chosen = pipeline.Options((spec,), {spec.kind: resolve_target(options.target)}, precision=options.precision)
+    specs = options.compiled_devices()
+    target, *others = options.resolve_targets()
+    if others:
+        raise ArgumentError(f"name one target to print the IR for, not {1 + len(others)}")
+    chosen = pipeline.Options(specs, device_targets(specs, target), precision=options.precision)
     last = None if phase == EVERY_PHASE else phase
     pipeline.run(module, chosen, stop_after=last, dump_dir=dump_folder, report=report, observe=observe)
 

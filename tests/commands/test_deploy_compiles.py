@@ -160,7 +160,7 @@ def test_the_ir_after_every_phase(deploy: Deploy, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--target", "x86-64-v9"], 2, "deploy: unknown target 'x86-64-v9'; known targets: host, x86-64-v2,"),
+        (["--target", "x86-64-v9"], 2, "deploy: unknown target 'x86-64-v9'; did you mean x86-64-v4,"),
         (["--shape", "image"], 2, "deploy: --shape 'image' is not of the form"),
         (["--shape", "picture=1x32x32x1"], 2, "deploy: "),
         (
