@@ -12,7 +12,8 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from ..runtime.device import DeviceSpec
 from ..runtime.errors import ArgumentError
-from .ir import functions, regions
+from .dialects.dispatch import RegionOp
+from .ir import functions
 
 
 def assign_devices(module: ModuleOp, devices: Sequence[DeviceSpec]) -> None:
@@ -25,7 +26,7 @@ def assign_devices(module: ModuleOp, devices: Sequence[DeviceSpec]) -> None:
         raise ArgumentError(f"a program runs on exactly one device so far, got {listed}")
     kind = devices[0].name
     for function in functions(module):
-        for region in regions(function):
+        for region in (op for op in function.walk() if isinstance(op, RegionOp)):
             if region.device is None:
                 region.device = StringAttr(kind)
             elif region.device.data != kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..runtime.host_program import instructions as host
 from ..runtime.host_program.verification import MOST_NESTED
 from ..tosa.dialect import ConstOp
 from ..tosa.elements import numpy_dtype
+from .dialects.device import TransferOp
 from .dialects.dispatch import CheckOp, SegmentOp
 from .ir import host_blocks, shape_of
 from .plan_memory import OFFSET
@@ -28,12 +29,15 @@ _COMPARISONS = (arith.CmpiOp, arith.CmpfOp)
 _VIEWS = (CollapseShapeOp, ExpandShapeOp)
 
 
-def emit_host_program(function: func.FuncOp, place: Callable[[SegmentOp], tuple[int, int]]) -> host.HostProgram:
-    """The host program of a function whose memory is planned. `place` tells the device slot and number of a segment.
+def emit_host_program(
+    function: func.FuncOp, devices: Sequence[str], numbers: Mapping[SegmentOp, int]
+) -> host.HostProgram:
+    """The host program of a function whose memory is planned.
 
+    devices: their names, in the order of their slots. numbers: of each segment in the image of its device.
     Raises UnsupportedError for what the host cannot do.
     """
-    return _Emitter(place, _sizes_of_views(function)).program(function)
+    return _Emitter(devices, numbers, _sizes_of_views(function)).program(function)
 
 
 def tensor_of(type: Attribute) -> Type:
@@ -58,9 +62,13 @@ class _Emitter:
     """Numbers values and blocks, and translates operations one by one."""
 
     def __init__(
-        self, place: Callable[[SegmentOp], tuple[int, int]], sizes: Mapping[Operation, Sequence[SSAValue]]
+        self,
+        devices: Sequence[str],
+        numbers: Mapping[SegmentOp, int],
+        sizes: Mapping[Operation, Sequence[SSAValue]],
     ) -> None:
-        self._place = place
+        self._devices = devices
+        self._numbers = numbers
         self._sizes = sizes
         self._registers: dict[SSAValue, int] = {}
         self._blocks: list[host.Block | None] = []
@@ -104,7 +112,7 @@ class _Emitter:
         results = self._results(op)
         match op:
             case SegmentOp():
-                device, segment = self._place(op)
+                device, segment = self._devices.index(op.device.data), self._numbers[op]
                 groups = (op.inputs, op.scalars, op.result_dims)
                 inputs, scalars, dims = (self._read(group) for group in groups)
                 arena = self._registers[op.arena_size] if op.arena_size is not None else host.NONE
@@ -121,13 +129,15 @@ class _Emitter:
                 return host.Dim(operands[0], cast(IntegerAttr, index.value).value.data, *results)
             case CollapseShapeOp() | ExpandShapeOp():
                 dims = self._read(self._sizes[op])
-                return host.Reshape(self._registers[op.src], sizes_of(op.result.type), dims, *results, _where(op))
+                return host.Reshape(self._registers[op.src], sizes_of(op.result.type), dims, results[0], _where(op))
             case ExtractOp():
                 tensor, *indices = operands
-                return host.Extract(tensor, tuple(indices), spell(op.result.type), *results, _where(op))
+                return host.Extract(tensor, tuple(indices), spell(op.result.type), results[0], _where(op))
             case FromElementsOp():
                 type = tensor_of(op.result.type)
                 return host.FromElements(type.dtype, cast("tuple[int, ...]", type.shape), operands, *results)
+            case TransferOp():
+                return host.Transfer(operands[0], self._devices.index(op.device.root_reference.data), results[0])
             case CheckOp():
                 condition, *values = operands
                 return host.Check(condition, tuple(values), op.message.data)
@@ -145,7 +155,7 @@ class _Emitter:
             case _ if op.name.partition(".")[0] in ("arith", "math") and len(results) == 1:
                 predicate = op.predicate.value.data if isinstance(op, _COMPARISONS) else 0
                 of, type = (spell(value.type) for value in (op.operands[-1], op.results[0]))
-                return host.Scalar(op.name, operands, of, type, *results, predicate)
+                return host.Scalar(op.name, operands, of, type, results[0], predicate)
         raise UnsupportedError("no program can be made", [f"{op.name} outside of what devices run"])
 
 

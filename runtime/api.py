@@ -30,7 +30,7 @@ _DEFAULT_SIGNATURES = ("main", "serving_default")
 def load(source: str | Path | Artifact, threads: int | None = None, devices: str | None = None) -> Program:
     """Make an artifact, or the file that holds one, ready to run.
 
-    devices: such as "cpu:2", as many and of the same kinds as those it was compiled for, which are taken when not given.
+    devices: such as "cpu:2", of the kinds it was compiled for; by default those it was compiled for.
     threads: threads per CPU device; overrides what `devices` says. By default one per available processor.
 
     Raises MalformedFileError for a damaged file, DeviceError where this machine cannot run it, ArgumentError, OSError.

@@ -42,7 +42,7 @@ class BoundSegment(Protocol):
     def trace(
         self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
     ) -> npt.NDArray[np.float64]:
-        """Run once and return when every step began and ended, [steps, threads, 2] in seconds of `time.perf_counter`."""
+        """Run once; when every step began and ended, [steps, threads, 2], in seconds of `time.perf_counter`."""
         ...
 
 

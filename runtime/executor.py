@@ -91,16 +91,17 @@ class _HostExecutor:
         self.signature = signature
         self.segments = segments
         self._interpreter = Interpreter(program, stations, constants)
+        self._checks = tuple(map(_Check, signature.inputs))
         self._stations = stations
         self._lock = threading.Lock()
 
     def run(self, inputs: Sequence[Any]) -> list[Array]:
-        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        arrays = _checked(self.signature, self._checks, inputs)
         with self._lock:
             return self._interpreter.run(arrays)
 
     def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
-        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        arrays = _checked(self.signature, self._checks, inputs)
         traces: list[SegmentTrace] = []
         with self._lock:
             for station in self._stations:
@@ -141,7 +142,7 @@ class _DirectExecutor:
         return self._execute(inputs, self._bound.invoke_at)[0]
 
     def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
-        arrays = [np.require(array, None, ["C", "A"]) for array in _checked(self.signature, inputs)]
+        arrays = _checked(self.signature, self._checks, inputs)
         with self._executable.lock:
             outputs = [np.empty_like(place.staging) for place in self._outputs]
             seconds = self._bound.trace([arrays[place] for _, place in self._inputs], outputs)
@@ -203,10 +204,12 @@ class _Place:
         return self.address
 
 
-def _checked(signature: Signature, inputs: Sequence[Any]) -> list[Array]:
-    if len(inputs) != len(signature.inputs):
+def _checked(signature: Signature, checks: Sequence[_Check], inputs: Sequence[Any]) -> list[Array]:
+    """The inputs as dense arrays of what the signature says."""
+    if len(inputs) != len(checks):
         raise ArgumentError(f"{len(inputs)} inputs given; {_describe_inputs(signature)}")
-    return [_Check(tensor)(value) for tensor, value in zip(signature.inputs, inputs, strict=True)]
+    arrays = [check(value) for check, value in zip(checks, inputs, strict=True)]
+    return [a if a.flags.c_contiguous and a.flags.aligned else np.require(a, None, ["C", "A"]) for a in arrays]
 
 
 def _describe_inputs(signature: Signature) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, TensorType, i32
@@ -86,12 +87,12 @@ class ScalarTable:
         source = self.shape(op.src)
         return [product((source[dim] for dim in group), self.segment) for group in reassociation_of(op)]
 
-    def _merged(self, static: tuple[int, ...], dynamic: list[SSAValue]) -> list[Size]:
+    def _merged(self, static: tuple[int, ...], dynamic: Sequence[SSAValue]) -> list[Size]:
         shape = merged(static, dynamic)
         return [size if isinstance(size, int) else self.outer(size) for size in shape]
 
     def slots_of(self, region: RegionOp) -> list[int]:
-        """The entries that the kernel of `region` is called with: its scalars, then the unknown sizes of its tensors."""
+        """The entries that the kernel of `region` is called with: its scalars, then its tensors' unknown sizes."""
         scalars = [value for value in region.inputs if not isinstance(value.type, TensorType)]
         tensors = [*region.tensors, *region.outputs]
         sizes = [self.outer(value) for value in scalars]

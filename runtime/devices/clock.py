@@ -23,4 +23,5 @@ class Clock:
         self._seconds_per_tick = (now - self._begin) / (last - self._origin)
 
     def seconds(self, ticks: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-        return self._begin + (ticks.astype(np.int64) - self._origin) * self._seconds_per_tick
+        since = (ticks.astype(np.int64) - self._origin).astype(np.float64)
+        return np.add(self._begin, since * self._seconds_per_tick)

@@ -1,4 +1,4 @@
-"""Scalars of host programs: numpy arrays without dimensions, computed with by the meanings of `tosaic.runtime.reference`."""
+"""Scalars of host programs: numpy arrays without dimensions, whose meaning is that of `tosaic.runtime.reference`."""
 
 from __future__ import annotations
 
