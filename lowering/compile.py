@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -13,10 +13,12 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute
 
 from ..runtime.artifact import Artifact, DeviceSlot, Signature, TensorInfo, Variant
-from ..runtime.device import DeviceSpec, parse_device, uniquely_named
+from ..runtime.device import DeviceSpec, parse_device
 from ..runtime.errors import ArgumentError, TosaicError
+from ..runtime.rates import Rates
 from ..tosa.elements import numpy_dtype
 from . import pipeline
+from .assign_devices import devices_of
 from .backends import backend_of
 from .dialects.dispatch import SegmentOp
 from .host_program import emit_host_program, sizes_of
@@ -30,38 +32,44 @@ CODEGEN = "codegen"
 
 def compile(
     module: ModuleOp,
-    devices: Sequence[str] = ("cpu",),
+    devices: Sequence[str] = (),
     target: str | Target | Sequence[str | Target] = "host",
     precision: str | None = None,
     *,
+    place: str | None = None,
+    rates: Callable[[DeviceSpec, Target], Rates] | None = None,
     dump_dir: str | Path | None = None,
     report: pipeline.Report | None = None,
 ) -> Artifact:
     """Compile a module of TOSA or linalg, which stays as it is.
 
-    devices: where the program runs, such as ["cpu"], or ["cpu@x86-64-v3:1", "reference"] (see `parse_device`).
+    devices: where the program runs, such as ["cpu"], or ["cpu@x86-64-v3:1", "reference"] (see `parse_device`). They
+        take the places of those that the program declares, which are taken where none are given (see `devices_of`).
     target: the instruction set of the devices that name none, such as "host" or "x86-64-v3" (see `resolve_target`);
         several make an artifact with a variant for each, of which the best one is chosen when it is loaded.
     precision: faster, less exact arithmetic by name; None computes in the types that the program says.
+    place: dispatches that are bound to devices, such as "conv*=cpu,matmul*=reference" (see `assign_devices.pins`).
+    rates: asked how fast each of several devices is, to place the rest by; nominal rates where it is not given.
     dump_dir: a folder for the IR after every phase; with several targets a folder in it for each.
     report: called with each phase and the seconds it took, for one target after the other.
 
     Raises UnsupportedError that lists every operator without a lowering, and ArgumentError for an unknown device or
     target, or dynamic shapes.
     """
-    specs = uniquely_named([parse_device(device) for device in devices])
+    specs = devices_of(module, [parse_device(device) for device in devices])
     targets = [_resolve(each) for each in ([target] if isinstance(target, str | Target) else target)]
     if not targets:
         raise ArgumentError("name at least one target")
     targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
-    options = pipeline.Options(specs, device_targets(specs, targets[0]), precision=precision)
+    options = pipeline.Options(specs, device_targets(specs, targets[0]), precision=precision, place=place)
     signatures: tuple[Signature, ...] = ()
     variants: list[Variant] = []
     for each in targets:
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
         chosen = device_targets(specs, each)
-        pipeline.run(lowered, replace(options, targets=chosen), dump_dir=folder, report=report)
+        known = {spec.name: rates(spec, chosen[spec.name]) for spec in specs} if rates and len(specs) > 1 else {}
+        pipeline.run(lowered, replace(options, targets=chosen, rates=known), dump_dir=folder, report=report)
         begin = time.perf_counter()
         try:
             variants.append(_generate(lowered, specs, chosen))

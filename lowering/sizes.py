@@ -23,6 +23,7 @@ from xdsl.dialects.tensor import (
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from .dialects.device import TransferOp
 from .dialects.dispatch import RegionOp, SegmentOp, dynamic_dims
 from .dialects.encoding import SetOp, UnsetOp
 from .dialects.linalg import NamedOp, PackOp, UnpackOp
@@ -79,7 +80,7 @@ class Sizes:
             case CollapseShapeOp():
                 source = self.of(op.src)
                 return [product((source[dim] for dim in group), op) for group in reassociation_of(op)]
-            case SetOp() | UnsetOp() | CastOp() | ExtractSliceOp() | InsertSliceOp():
+            case SetOp() | UnsetOp() | TransferOp() | CastOp() | ExtractSliceOp() | InsertSliceOp():
                 return self._of_moved(op)
             case GenericOp() | FillOp():
                 return self.of(op.outputs[op.results.index(value)])

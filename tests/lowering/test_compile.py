@@ -104,7 +104,7 @@ def test_a_failure_of_code_generation_is_one_line_that_names_it(monkeypatch: pyt
     ("arguments", "message"),
     [
         ({"devices": ["tpu"]}, "unknown device 'tpu'"),
-        ({"devices": ["cpu", "cpu"]}, "exactly one device"),
+        ({"devices": ["cpu", "cpu"], "place": "*=gpu"}, "unknown device 'gpu'; the devices are: cpu#1, cpu#2"),
         ({"target": "z80"}, "unknown target 'z80'"),
         ({"target": []}, "at least one target"),
         ({"precision": "f4"}, "unknown precision 'f4'"),

@@ -1,0 +1,104 @@
+"""assign-devices: where each dispatch runs, and what has to be brought there.
+
+The user's pins come first, then what the program says, then the cost model. What one device makes and another reads is
+transferred once; each device sets and unsets its own encodings, so that every side of a transfer has its own layouts.
+
+- `declarations`: the devices of a program and what its symbols mean
+- `pins`: what the user places by pattern
+- `affinity`: where values are, and what the program binds
+- `cost_model`, `placement`, `minimum_cut`: seconds, and the devices that need the fewest
+- `transfers`: what follows from it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+
+from ...runtime.device import DeviceSpec
+from ...runtime.rates import Rates
+from ..dialects.device import TransferOp
+from ..dialects.dispatch import RegionOp
+from ..ir import functions
+from ..target import Target
+from .affinity import bound_device, constant_values, dispatches, origin
+from .cost_model import nominal_rates, seconds
+from .declarations import devices_of as devices_of
+from .declarations import names_of_symbols
+from .pins import parse_pins, pinned
+from .placement import Problem, Value, place
+from .transfers import insert_transfers
+
+_NEVER = float("inf")
+
+
+def assign_devices(
+    module: ModuleOp,
+    devices: Sequence[DeviceSpec],
+    targets: Mapping[str, Target],
+    rates: Mapping[str, Rates] | None = None,
+    pins: str | None = None,
+) -> None:
+    """Set `device` of every dispatch to the name of one of `devices`, and insert transfers.
+
+    targets, rates: those of the devices, by name; nominal rates for devices that have none. pins: as `--place` has
+    them. Raises ArgumentError for a wrong pin.
+    """
+    rates = {spec.name: nominal_rates(spec, targets[spec.name]) for spec in devices} | dict(rates or {})
+    names = names_of_symbols(module, devices)
+    everything = [region for function in functions(module) for region in dispatches(function)]
+    chosen = pinned(everything, parse_pins(pins, devices)) if pins else {}
+    home = devices[0].name
+    for function in functions(module):
+        computed = _computed(function)
+        for region in dispatches(function):
+            region.device = StringAttr(home)
+        bound = {region: chosen.get(region) or _bound(region, names) for region in computed}
+        _place(computed, devices, rates, bound)
+        insert_transfers(function, names, home)
+
+
+def _computed(function: FuncOp) -> list[RegionOp]:
+    """The dispatches that devices run: what is constant runs at compile time."""
+    constant = constant_values(function)
+    return [region for region in dispatches(function) if any(result not in constant for result in region.outputs)]
+
+
+def _bound(region: RegionOp, names: Mapping[str, str]) -> tuple[str, ...]:
+    device = bound_device(region, names)
+    return () if device is None else (device,)
+
+
+def _place(
+    regions: Sequence[RegionOp],
+    devices: Sequence[DeviceSpec],
+    rates: Mapping[str, Rates],
+    bound: Mapping[RegionOp, Sequence[str]],
+) -> None:
+    costs = [
+        [
+            seconds(region, rates[spec.name]) if not bound[region] or spec.name in bound[region] else _NEVER
+            for spec in devices
+        ]
+        for region in regions
+    ]
+    transfer = [[0.0 if a is b else rates[b.name].call for b in devices] for a in devices]
+    values = _values(regions, transfer)
+    for region, device in zip(regions, place(Problem(len(devices), costs, values)), strict=True):
+        region.device = StringAttr(devices[device].name)
+
+
+def _values(regions: Sequence[RegionOp], transfer: Sequence[Sequence[float]]) -> list[Value]:
+    """What flows between `regions`. All devices of this version share the host's memory: only the change costs."""
+    number = {region: index for index, region in enumerate(regions)}
+    readers: dict[int, list[int]] = {}
+    for region in regions:
+        for value in region.tensors:
+            source = origin(value)
+            while isinstance(source, TransferOp):
+                source = origin(source.source)
+            if isinstance(source, RegionOp) and source in number:
+                readers.setdefault(number[source], []).append(number[region])
+    return [Value(producer, tuple(consumers), transfer) for producer, consumers in readers.items()]

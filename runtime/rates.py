@@ -1,0 +1,24 @@
+"""What devices do in a second: the numbers that the compiler places dispatches by, measured or taken for granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast one device is.
+
+    contraction: multiplications and additions per second of a big matrix product, by numpy dtype of its operands.
+    loops: scalar operations per second of everything else, while it computes in the cache, by dtype likewise.
+    bandwidth: bytes per second read and written by what does nothing else.
+    dispatch: seconds that a dispatch takes at least.
+    call: seconds from the end of a dispatch on another device until one that waits for it begins.
+    """
+
+    contraction: Mapping[str, float]
+    loops: Mapping[str, float]
+    bandwidth: float
+    dispatch: float
+    call: float
