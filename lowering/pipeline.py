@@ -18,6 +18,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from ..runtime.device import DeviceSpec
 from ..runtime.errors import ArgumentError, TosaicError
+from ..runtime.rates import Rates
 from ..tosa.dialect.base import TosaOp
 from . import tosa_to_linalg
 from .assign_devices import assign_devices
@@ -44,14 +45,17 @@ DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 class Options:
     """What phases may depend on besides the module.
 
-    `targets` has the target of the code of each kind of device; `constants` receives what the artifact will hold;
-    `precision` names faster arithmetic for contractions (see `reduce_precision`).
+    `targets` has the target of the code of each device, by name; `constants` receives what the artifact will hold;
+    `precision` names faster arithmetic for contractions (see `reduce_precision`); `rates` of devices, by name, and
+    `place`, the user's pins, decide where dispatches run (see `assign_devices`).
     """
 
     devices: tuple[DeviceSpec, ...]
     targets: Mapping[str, Target]
     constants: ConstantPool = field(default_factory=ConstantPool)
     precision: str | None = None
+    rates: Mapping[str, Rates] = field(default_factory=dict)
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ PHASES = (
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
     Phase("set-encodings", lambda module, _: set_encodings(module)),
     Phase("hoist-encodings", lambda module, _: hoist_encodings(module)),
-    Phase("assign-devices", lambda module, options: assign_devices(module, options.devices)),
+    Phase(
+        "assign-devices",
+        lambda module, options: assign_devices(module, options.devices, options.targets, options.rates, options.place),
+    ),
     Phase("specialize-encodings", lambda module, options: specialize_encodings(module, options.targets)),
     Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
     Phase("const-eval", lambda module, _: const_eval(module)),
