@@ -29,6 +29,7 @@ from .form_segments import form_segments
 from .hoist_encodings import hoist_encodings
 from .ir import functions, input_name
 from .materialize_encodings import materialize_encodings
+from .normalize_linalg import normalize_linalg
 from .plan_memory import plan_memory
 from .plan_memory.constants import ConstantPool
 from .reduce_precision import reduce_precision
@@ -68,6 +69,7 @@ class Phase:
 
 PHASES = (
     Phase("tosa-to-linalg", lambda module, _: tosa_to_linalg.run(module)),
+    Phase("normalize-linalg", lambda module, _: normalize_linalg(module)),
     Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
     Phase("set-encodings", lambda module, _: set_encodings(module)),

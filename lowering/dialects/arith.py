@@ -7,7 +7,7 @@ constant tensor becomes a `tosa.const`, which is what every phase knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from xdsl.dialects import arith
@@ -107,7 +107,7 @@ class LiftedOp(_Syntax):
     @classmethod
     def make(cls, operands: Sequence[SSAValue], result: Attribute, attributes: Mapping[str, Attribute]) -> Any:
         """The scalar or the lifted operation, its own properties found among `attributes`."""
-        own = cast("type[IRDLOperation]", cls.SCALAR).get_irdl_definition().properties
+        own = cls.own_properties()
         return cls.create(
             operands=operands,
             result_types=[result],
@@ -115,10 +115,18 @@ class LiftedOp(_Syntax):
             attributes={key: value for key, value in attributes.items() if key not in own},
         )
 
+    @classmethod
+    def own_properties(cls) -> Container[str]:
+        """The names of what the scalar operation has."""
+        return cast("type[IRDLOperation]", cls.SCALAR).get_irdl_definition().properties
+
+    def discardable_attributes(self) -> dict[str, Attribute]:
+        """What programs put on the operation that says nothing of what it computes."""
+        return {key: value for key, value in self.attributes.items() if key not in self.own_properties()}
+
     def scalar(self, operands: Sequence[SSAValue], result: Attribute) -> Operation:
         """The operation on elements."""
-        own = cast("type[IRDLOperation]", self.SCALAR).get_irdl_definition().properties
-        properties = {key: value for key, value in self.attributes.items() if key in own}
+        properties = {key: value for key, value in self.attributes.items() if key in self.own_properties()}
         return self.SCALAR.create(operands=operands, result_types=[result], properties=properties)
 
 

@@ -232,6 +232,6 @@ NAMED_OPERATIONS: list[type[Operation]] = [
         for table in (CONTRACTIONS, CONVOLUTIONS)
         for name, notation in table.items()
     ),
-    *(_define_space(name, notation, function) for name, (notation, function) in POOLINGS.items()),
+    *(_define_space(name, notation, f"pooled_{function}") for name, (notation, function) in POOLINGS.items()),
 ]
 """The classes of all operations of the tables."""

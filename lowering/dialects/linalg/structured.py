@@ -178,7 +178,7 @@ class ScalarFunctionOp(StructuredOp, ABC):
     @property
     @abstractmethod
     def function(self) -> str:
-        """A key of `normalize_linalg.functions`."""
+        """A key of `normalize_linalg.scalar_functions`."""
 
 
 class RegionOp(StructuredOp, ABC):
