@@ -33,12 +33,20 @@ class CannotLower(Exception):
 
 
 class Builder:
-    """Inserts operations in front of `anchor`, the operator being lowered."""
+    """Inserts operations in front of `anchor`, the operator being lowered.
+
+    They have its place in the text and, as far as they compute, what it says besides, such as its device.
+    """
 
     def __init__(self, anchor: Operation) -> None:
         self._point = InsertPoint.before(anchor)
+        self._location = anchor.location
+        self._attributes = {name: value for name, value in anchor.attributes.items() if "." in name}
 
     def insert(self, operation: _Op) -> _Op:
+        operation.location = self._location
+        if operation.operands:
+            operation.attributes |= self._attributes
         Rewriter.insert_op(operation, self._point)
         return operation
 
