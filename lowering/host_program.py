@@ -8,7 +8,15 @@ from typing import Any, cast
 import numpy as np
 from xdsl.dialects import arith, func, scf
 from xdsl.dialects.builtin import DYNAMIC_INDEX, FloatAttr, IntegerAttr, TensorType
-from xdsl.dialects.tensor import CollapseShapeOp, DimOp, ExpandShapeOp, ExtractOp, FromElementsOp
+from xdsl.dialects.tensor import (
+    CollapseShapeOp,
+    ConcatOp,
+    DimOp,
+    ExpandShapeOp,
+    ExtractOp,
+    ExtractSliceOp,
+    FromElementsOp,
+)
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir import Block as IRBlock
 
@@ -23,10 +31,11 @@ from .dialects.device import TransferOp
 from .dialects.dispatch import CheckOp, SegmentOp
 from .ir import host_blocks, shape_of
 from .plan_memory import OFFSET
-from .sizes import Sizes
+from .plan_memory.aliases import contiguous_axis
+from .sizes import Sizes, merged
 
 _COMPARISONS = (arith.CmpiOp, arith.CmpfOp)
-_VIEWS = (CollapseShapeOp, ExpandShapeOp)
+_VIEWS = (CollapseShapeOp, ExpandShapeOp, ExtractSliceOp, ConcatOp)
 
 
 def emit_host_program(
@@ -37,7 +46,8 @@ def emit_host_program(
     devices: their names, in the order of their slots. numbers: of each segment in the image of its device.
     Raises UnsupportedError for what the host cannot do.
     """
-    return _Emitter(devices, numbers, _sizes_of_views(function)).program(function)
+    axes, sizes = _axes(function), _sizes_of_views(function)
+    return _Emitter(devices, numbers, sizes, axes).program(function)
 
 
 def tensor_of(type: Attribute) -> Type:
@@ -58,6 +68,19 @@ def _sizes_of_views(function: func.FuncOp) -> dict[Operation, list[SSAValue]]:
     return {view: sizes.dynamic(view.result) for view in views}
 
 
+def _axes(function: func.FuncOp) -> dict[Operation, int]:
+    """The dimension along which each slice that the host makes takes part of its source.
+
+    Raises UnsupportedError for one that is not contiguous.
+    """
+    sizes = Sizes()
+    slices = [op for block in host_blocks(function) for op in block.ops if isinstance(op, ExtractSliceOp)]
+    axes = {op: contiguous_axis(op, sizes.of(op.source)) for op in slices}
+    if scattered := [f"{_where(op)} of other than rows" for op, axis in axes.items() if axis is None]:
+        raise UnsupportedError("the host can only take rows, the rest is for devices", scattered)
+    return {op: axis for op, axis in axes.items() if axis is not None}
+
+
 class _Emitter:
     """Numbers values and blocks, and translates operations one by one."""
 
@@ -66,20 +89,30 @@ class _Emitter:
         devices: Sequence[str],
         numbers: Mapping[SegmentOp, int],
         sizes: Mapping[Operation, Sequence[SSAValue]],
+        axes: Mapping[Operation, int],
     ) -> None:
         self._devices = devices
         self._numbers = numbers
         self._sizes = sizes
+        self._axes = axes
         self._registers: dict[SSAValue, int] = {}
+        self._count = 0
         self._blocks: list[host.Block | None] = []
 
     def program(self, function: func.FuncOp) -> host.HostProgram:
         self._block(function.body.block, 1)
         blocks = tuple(block for block in self._blocks if block is not None)
-        return host.HostProgram(function.sym_name.data, len(self._registers), blocks)
+        return host.HostProgram(function.sym_name.data, self._count, blocks)
 
     def _define(self, value: SSAValue) -> int:
-        return self._registers.setdefault(value, len(self._registers))
+        if value not in self._registers:
+            self._registers[value] = self._fresh()
+        return self._registers[value]
+
+    def _fresh(self) -> int:
+        """A register that nothing uses yet."""
+        self._count += 1
+        return self._count - 1
 
     def _read(self, values: Sequence[SSAValue]) -> tuple[int, ...]:
         return tuple(self._registers[value] for value in values)
@@ -93,7 +126,7 @@ class _Emitter:
         arguments = tuple(map(self._define, block.args))
         terminator = block.last_op
         assert terminator is not None
-        instructions = [self._instruction(op, depth) for op in block.ops if op is not terminator]
+        instructions = [each for op in block.ops if op is not terminator for each in self._instructions(op, depth)]
         self._blocks[number] = host.Block(arguments, tuple(instructions), self._read(terminator.operands))
         return number
 
@@ -106,6 +139,25 @@ class _Emitter:
 
     def _results(self, op: Operation) -> tuple[int, ...]:
         return tuple(map(self._define, op.results))
+
+    def _instructions(self, op: Operation, depth: int) -> list[host.Instruction]:
+        """What does `op`, with the numbers in front that it has as attributes."""
+        if isinstance(op, ExtractSliceOp):
+            return self._slice(op)
+        return [self._instruction(op, depth)]
+
+    def _slice(self, op: ExtractSliceOp) -> list[host.Instruction]:
+        axis = self._axes[op]
+        parts = (merged(op.static_offsets.get_values(), op.offsets), merged(op.static_sizes.get_values(), op.sizes))
+        numbers: list[host.Instruction] = []
+        registers = []
+        for size in (part[axis] for part in parts):
+            registers.append(self._fresh() if isinstance(size, int) else self._registers[size])
+            numbers += [host.Number("index", size, registers[-1])] if isinstance(size, int) else []
+        offset, size = registers
+        source, (result,) = self._registers[op.source], self._results(op)
+        dims = self._read(self._sizes[op])
+        return [*numbers, host.Slice(source, axis, offset, size, sizes_of(op.result.type), dims, result, _where(op))]
 
     def _instruction(self, op: Operation, depth: int) -> host.Instruction:
         operands = self._read(op.operands)
@@ -136,6 +188,9 @@ class _Emitter:
             case FromElementsOp():
                 type = tensor_of(op.result.type)
                 return host.FromElements(type.dtype, cast("tuple[int, ...]", type.shape), operands, *results)
+            case ConcatOp():
+                dims, axis = self._read(self._sizes[op]), op.dim.value.data
+                return host.Concat(operands, axis, sizes_of(op.result.type), dims, results[0], _where(op))
             case TransferOp():
                 return host.Transfer(operands[0], self._devices.index(op.device.root_reference.data), results[0])
             case CheckOp():

@@ -4,9 +4,9 @@ Per segment:
 
 - A result is written straight into the output buffer of the call, an argument read from the input buffer.
 - Constants lie one behind the other in the artifact's constants, equal bytes once.
-- Everything else shares the arena: tensors whose lifetimes do not overlap may lie on top of each other. A view lies
-  where its source lies. Where sizes are unknown, the host computes offsets and the size of the arena and hands them
-  over (see `dynamic`).
+- Everything else shares the arena: tensors whose lifetimes do not overlap may lie on top of each other. Where sizes
+  are unknown, the host computes offsets and the size of the arena and hands them over (see `dynamic`).
+- A view lies where its source lies, rows of a tensor lie in it, and what is concatenated in the whole (see `aliases`).
 
 No result lies on top of an operand of its own dispatch: kernels promise LLVM that their buffers do not alias, and the
 element-wise operations that could work in place have mostly been fused away.
@@ -23,10 +23,12 @@ from typing import cast
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, IntegerAttr, ModuleOp, i64
 from xdsl.ir import OpResult, SSAValue
 
+from ...runtime.artifact import Space
 from ...tosa.dialect import ConstOp
 from ..dialects.dispatch import BufferAttr, RegionOp, SegmentOp
 from ..ir import functions, host_blocks, view_source
 from ..sizes import Sizes
+from .aliases import Aliases, expose_parts
 from .arena import Lifetime
 from .constants import ConstantPool
 from .dynamic import plan_arena
@@ -51,6 +53,8 @@ def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
 
 
 def _plan(segment: SegmentOp, sizes: Sizes) -> None:
+    expose_parts(segment)
+    aliases = Aliases(segment)
     table = ScalarTable(segment, sizes)
     steps = [op for op in segment.body.block.ops if isinstance(op, RegionOp)]
     places: dict[SSAValue, BufferAttr] = {}
@@ -61,18 +65,18 @@ def _plan(segment: SegmentOp, sizes: Sizes) -> None:
 
     lifetimes: dict[SSAValue, Lifetime] = {}
     for index, step in enumerate(steps):
-        for value in step.outputs:
+        for value, _ in map(aliases.whole, step.outputs):
             if value not in places:
-                lifetimes[value] = Lifetime(0, index, index)
-        for value in map(view_source, step.tensors):
+                lifetimes.setdefault(value, Lifetime(0, index, index)).end = index
+        for value, _ in map(aliases.whole, step.tensors):
             if value in lifetimes:
                 lifetimes[value].end = index
     shared, arena_size = plan_arena(segment, lifetimes, table)
     places.update(shared)
 
     for step in steps:
-        values = [*map(view_source, step.tensors), *step.outputs]
-        step.buffers = ArrayAttr(_place_of(value, places) for value in values)
+        values = [*step.tensors, *step.outputs]
+        step.buffers = ArrayAttr(_place_of(*aliases.whole(value), places) for value in values)
         slots = table.slots_of(step)
         if slots:
             step.attributes[SLOTS] = DenseArrayBase.from_list(i64, slots)
@@ -81,8 +85,12 @@ def _plan(segment: SegmentOp, sizes: Sizes) -> None:
     table.hand_over(None if isinstance(arena_size, int) else arena_size)
 
 
-def _place_of(value: SSAValue, places: dict[SSAValue, BufferAttr]) -> BufferAttr:
-    if value in places:
-        return places[value]
-    constant = cast(OpResult, value).op
-    return BufferAttr.of("constants", 0, cast(IntegerAttr, constant.attributes[OFFSET]).value.data)
+def _place_of(whole: SSAValue, offset: int, places: dict[SSAValue, BufferAttr]) -> BufferAttr:
+    """The place `offset` bytes into `whole`."""
+    if whole in places:
+        place = places[whole]
+        return BufferAttr.of(
+            cast(Space, place.space.data), place.index.data, place.offset.data + offset, place.slot.data
+        )
+    constant = cast(OpResult, whole).op
+    return BufferAttr.of("constants", 0, cast(IntegerAttr, constant.attributes[OFFSET]).value.data + offset)

@@ -77,6 +77,40 @@ class Reshape:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """The part from `offset` on, `size` long, of a tensor along `axis`, in front of which all sizes are 1.
+
+    Its shape is given as that of a Reshape. Nothing is copied. Raises ArgumentError, naming `where`, for a part that
+    reaches outside.
+    """
+
+    tensor: Register
+    axis: int
+    offset: Register
+    size: Register
+    shape: tuple[Size, ...]
+    dims: Registers
+    result: Register
+    where: str
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Tensors behind each other along `axis`; `shape` as that of a Reshape.
+
+    What devices compute is written to its place in the whole at once where that is contiguous. Raises ArgumentError,
+    naming `where`, for tensors that do not fit.
+    """
+
+    tensors: Registers
+    axis: int
+    shape: tuple[Size, ...]
+    dims: Registers
+    result: Register
+    where: str
+
+
+@dataclass(frozen=True)
 class Extract:
     """One element of a tensor. Raises ArgumentError, naming `where`, for an index outside of it."""
 
@@ -168,7 +202,21 @@ class While:
 
 
 Instruction: TypeAlias = (
-    Constant | Number | Scalar | Dim | Reshape | Extract | FromElements | Execute | Transfer | Check | For | If | While
+    Constant
+    | Number
+    | Scalar
+    | Dim
+    | Reshape
+    | Slice
+    | Concat
+    | Extract
+    | FromElements
+    | Execute
+    | Transfer
+    | Check
+    | For
+    | If
+    | While
 )
 INSTRUCTIONS: tuple[type, ...] = get_args(Instruction)
 

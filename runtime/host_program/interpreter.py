@@ -21,6 +21,7 @@ from .instructions import (
     NONE,
     Block,
     Check,
+    Concat,
     Constant,
     Dim,
     Execute,
@@ -33,9 +34,11 @@ from .instructions import (
     Number,
     Reshape,
     Scalar,
+    Slice,
     Transfer,
     While,
 )
+from .memory import Joint, find_joints, may_alias
 from .queues import Pending
 from .scalars import number, scalar_function
 from .station import Station
@@ -54,6 +57,7 @@ class _Known:
     values: Registers
     scalars: set[int] = field(default_factory=set)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    joints: dict[int, Joint] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Interpreter:
         self._stations = stations
         self._constants = constants
         self._plans: dict[tuple[tuple[int, ...], ...], _Plan] = {}
-        self._aliased = _may_alias(program.blocks[0])
+        self._aliased = may_alias(program.blocks[0])
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs, arrays of their own. Raises ArgumentError for inputs that do not fit each other, DeviceError."""
@@ -97,6 +101,7 @@ class Interpreter:
         main = self._program.blocks[0]
         known = _Known([None] * self._program.registers)
         known.shapes.update(zip(main.arguments, shapes, strict=True))
+        known.joints = find_joints(main)
         with np.errstate(all="ignore"):
             plan = _Plan(known.values, self._actions(main, known))
         if len(self._plans) >= _MOST_PLANS:
@@ -140,6 +145,17 @@ class Interpreter:
                         known.shapes[result] = wanted
                         return _reshape_as_known(tensor, wanted, result)
                 return _reshape(tensor, shape, dims, result, where)
+            case Slice():
+                if known.scalars.issuperset(instruction.dims):
+                    known.shapes[instruction.result] = _filled(instruction.shape, values, instruction.dims)
+                return _slice(instruction)
+            case Concat(result=result):
+                if known.scalars.issuperset(instruction.dims):
+                    known.shapes[result] = _filled(instruction.shape, values, instruction.dims)
+                joint = known.joints.get(result)
+                if joint is not None and joint.settle(known.shapes):
+                    return joint.finish
+                return _concatenate(instruction)
             case Extract(tensor, indices, _, result, where):
                 return _extract(tensor, indices, result, where)
             case FromElements(dtype, shape, elements, result):
@@ -180,16 +196,24 @@ class Interpreter:
             arena_bytes = int(values[call.arena_bytes]) if asks else 0
             prepared = _table(segment.inputs, sizes, values, call.scalars), arena_bytes
         inputs, scalars, dims = call.inputs, call.scalars, call.dims
+        joints = [known.joints.get(register) for register in results]
+        joins, nowhere = any(joints), [None] * len(results)
 
         def execute(registers: Registers) -> None:
             arrays = [registers[register] for register in inputs]
             wanted = shapes if shapes is not None else _result_shapes(types, registers, dims)
+            places: Sequence[Array | None] = nowhere
+            if joins:
+                places = [
+                    joint.place(register, registers, station, type) if joint else None
+                    for joint, register, type in zip(joints, results, types, strict=True)
+                ]
             if prepared is not None:
-                made = station.execute(bound, arrays, wanted, *prepared)
+                made = station.execute(bound, arrays, wanted, *prepared, places)
             else:
                 table = _table(segment.inputs, [array.shape for array in arrays], registers, scalars)
                 arena_bytes = int(registers[call.arena_bytes]) if asks else 0
-                made = station.execute(bound, arrays, wanted, table, arena_bytes)
+                made = station.execute(bound, arrays, wanted, table, arena_bytes, places)
             for register, value in zip(results, made, strict=True):
                 registers[register] = value
 
@@ -262,6 +286,43 @@ def _reshape(tensor: int, shape: Sequence[int | None], dims: Sequence[int], resu
         registers[result] = source.reshape(wanted)
 
     return reshape
+
+
+def _slice(instruction: Slice) -> Action:
+    tensor, axis, result = instruction.tensor, instruction.axis, instruction.result
+    before = (slice(None),) * axis
+
+    def cut(registers: Registers) -> None:
+        source = registers[tensor]
+        begin, size = int(registers[instruction.offset]), int(registers[instruction.size])
+        shape = _filled(instruction.shape, registers, instruction.dims)
+        whole = source.shape
+        if not 0 <= begin <= begin + size <= whole[axis]:
+            raise ArgumentError(
+                f"{instruction.where}: {begin} to {begin + size} reaches outside of dimension {axis} of {_spell(whole)}"
+            )
+        part = source[(*before, slice(begin, begin + size))]
+        if _elements(shape) != _elements(part.shape):
+            raise ArgumentError(f"{instruction.where}: {_spell(part.shape)} is not {_spell(shape)}")
+        registers[result] = part.reshape(shape)
+
+    return cut
+
+
+def _concatenate(instruction: Concat) -> Action:
+    def concatenate(registers: Registers) -> None:
+        parts = [_settled(registers[register], False) for register in instruction.tensors]
+        shape = _filled(instruction.shape, registers, instruction.dims)
+        try:
+            whole = np.concatenate(parts, instruction.axis)
+        except ValueError:
+            sizes = ", ".join(_spell(part.shape) for part in parts)
+            raise ArgumentError(f"{instruction.where}: {sizes} cannot be put behind each other") from None
+        if whole.shape != shape:
+            raise ArgumentError(f"{instruction.where}: {_spell(whole.shape)} is not {_spell(shape)}")
+        registers[instruction.result] = whole
+
+    return concatenate
 
 
 def _extract(tensor: int, indices: Sequence[int], result: int, where: str) -> Action:
@@ -359,26 +420,6 @@ def _table(
         value = values[register]
         table[position : position + 1].view(value.dtype)[0] = value
     return table
-
-
-def _may_alias(main: Block) -> list[bool]:
-    """For each output whether it may share memory with an input, a constant or another output."""
-    fresh: dict[int, int] = {}
-    for instruction in main.instructions:
-        match instruction:
-            case Execute():
-                fresh.update({register: register for register in instruction.results})
-            case FromElements():
-                fresh[instruction.result] = instruction.result
-            case Reshape() | Transfer() if instruction.tensor in fresh:
-                fresh[instruction.result] = fresh[instruction.tensor]
-    seen: set[int] = set()
-    aliases = []
-    for register in main.yields:
-        source = fresh.get(register)
-        aliases.append(source is None or source in seen)
-        seen.update(() if source is None else (source,))
-    return aliases
 
 
 def _settled(value: Any, copy: bool) -> Array:

@@ -37,23 +37,27 @@ class Event:
 
 
 class Pending:
-    """An array that some device is still writing."""
+    """An array that some devices are still writing."""
 
-    __slots__ = ("array", "event")
+    __slots__ = ("array", "events")
 
-    def __init__(self, array: Array, event: Event) -> None:
+    def __init__(self, array: Array, events: Sequence[Event]) -> None:
         self.array = array
-        self.event = event
+        self.events = events
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.array.shape
 
     def reshape(self, shape: Sequence[int]) -> Pending:
-        return Pending(self.array.reshape(shape), self.event)
+        return Pending(self.array.reshape(shape), self.events)
+
+    def __getitem__(self, index: tuple[slice, ...]) -> Pending:
+        return Pending(self.array[index], self.events)
 
     def wait(self) -> Array:
-        self.event.wait()
+        for event in self.events:
+            event.wait()
         return self.array
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..arrays import aligned_empty
-from ..artifact import Image, Segment
+from ..artifact import Image, Segment, TensorType
 from ..device import Array, BoundSegment, Executable
 from ..errors import DeviceError, DeviceLostError
 from .queues import Event, Pending, Queue
@@ -36,6 +36,7 @@ class Station:
         self.segments: list[BoundSegment] = [executable.bind(segment) for segment in image.segments]
         self.traces: list[SegmentTrace] | None = None
         self._queue = queue
+        self._naming_errors = _Naming(name)
         self._unsettled: list[Event] = []
 
     def execute(
@@ -45,23 +46,30 @@ class Station:
         shapes: Sequence[tuple[int, ...]],
         table: Array | None,
         arena_bytes: int,
+        places: Sequence[Array | None],
     ) -> Sequence[Any]:
         """The outputs, of these shapes: arrays, or Pending ones where there is a queue.
 
-        inputs: arrays or Pending ones. Raises DeviceError naming this device, at once or when a result is waited for.
+        inputs: arrays or Pending ones. places: where the outputs are to lie, or None for memory of their own.
+        Raises DeviceError naming this device, at once or when a result is waited for.
         """
         outputs: list[Array] = []
-        types = bound.segment.outputs
-        with self.naming_errors():
-            outputs = [aligned_empty(shape, type.numpy_dtype)[0] for shape, type in zip(shapes, types, strict=True)]
+        for shape, made, place in zip(shapes, bound.segment.outputs, places, strict=True):
+            outputs.append(self.allocate(shape, made) if place is None else place)
         if self._queue is None:
             self._run(bound, inputs, outputs, table, arena_bytes)
             return outputs
         arrays = [value.array if type(value) is Pending else value for value in inputs]
-        earlier = [value.event for value in inputs if type(value) is Pending]
+        earlier = [event for value in inputs if type(value) is Pending for event in value.events]
         event = self._queue.submit(lambda: self._run(bound, arrays, outputs, table, arena_bytes), earlier)
         self._unsettled.append(event)
-        return [Pending(output, event) for output in outputs]
+        return [Pending(output, (event,)) for output in outputs]
+
+    def allocate(self, shape: tuple[int, ...], type: TensorType) -> Array:
+        """Memory for a tensor that this device computes."""
+        with self._naming_errors:
+            array, _ = aligned_empty(shape, type.numpy_dtype)
+        return array
 
     def settle(self) -> None:
         """Wait until everything that was given to the device has ended, well or not."""
@@ -77,15 +85,12 @@ class Station:
         table: Array | None,
         arena_bytes: int,
     ) -> None:
-        with self.naming_errors(), self.executable.lock:
+        with self._naming_errors, self.executable.lock:
             if self.traces is None:
                 bound.invoke(inputs, outputs, table, arena_bytes)
             else:
                 seconds = bound.trace(inputs, outputs, table, arena_bytes)
                 self.traces.append(SegmentTrace(self.name, bound.segment, seconds))
-
-    def naming_errors(self) -> _Naming:
-        return _Naming(self.name)
 
 
 class _Naming:
@@ -98,7 +103,7 @@ class _Naming:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, DeviceLostError):
             if error.device is None:
                 raise DeviceLostError(error.problem, self._device) from error

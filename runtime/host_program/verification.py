@@ -14,6 +14,7 @@ from ..errors import MalformedFileError
 from .instructions import (
     NONE,
     Check,
+    Concat,
     Constant,
     Dim,
     Execute,
@@ -26,6 +27,7 @@ from .instructions import (
     Number,
     Reshape,
     Scalar,
+    Slice,
     Transfer,
     While,
 )
@@ -154,6 +156,23 @@ class _Verifier:
                 scalars(dims, "index")
                 _require(len(dims) == type.dynamic_dims, f"{len(dims)} sizes for {type}")
                 return [result], [type]
+            case Slice(source, axis, offset, size, shape, dims, result):
+                type = tensor(source)
+                scalars([offset, size], "index")
+                is_contiguous = 0 <= axis < len(type.shape) and set(type.shape[:axis]) <= {1}
+                _require(is_contiguous, f"along dimension {axis} of {type}")
+                sliced = _tensor_type(type.dtype, shape)
+                _require(len(scalars(dims, "index")) == sliced.dynamic_dims, f"{len(dims)} sizes for {sliced}")
+                return [result], [sliced]
+            case Concat(tensors, axis, shape, dims, result):
+                parts = [tensor(register) for register in tensors]
+                _require(bool(parts), "of nothing")
+                ranks = {len(part.shape) for part in parts}
+                _require(ranks == {len(shape)} and 0 <= axis < len(shape), f"along dimension {axis}")
+                _require(len({part.dtype for part in parts}) == 1, f"of {_list(parts)}")
+                joined = _tensor_type(parts[0].dtype, shape)
+                _require(len(scalars(dims, "index")) == joined.dynamic_dims, f"{len(dims)} sizes for {joined}")
+                return [result], [joined]
             case Extract(source, indices, type, result):
                 scalars(indices, "index")
                 _require(len(indices) == len(tensor(source).shape), f"{len(indices)} indices of {tensor(source)}")
