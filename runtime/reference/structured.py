@@ -34,7 +34,10 @@ _BINARY = {
     "min_unsigned": ("arith.minui", "arith.minimumf"),
     "powf": "math.powf",
 }
-_POOLINGS = {"sum": "add", **{name: name for name in ("max", "min", "max_unsigned", "min_unsigned")}}
+_POOLINGS = {
+    "pooled_sum": "add",
+    **{f"pooled_{name}": name for name in ("max", "min", "max_unsigned", "min_unsigned")},
+}
 _PRODUCTS = ("multiply_add", "multiply_add_offset")
 FUNCTIONS = frozenset({*_UNARY, *_BINARY, *_POOLINGS, *_PRODUCTS, "copy", "square", "reciprocal", "select"})
 
@@ -90,7 +93,7 @@ def structured(operation: Operation, operands: Sequence[Array], _: Scope) -> Seq
             return (_apply("add", type, (elements[-1], *added(elements, grid))),)
         return (_apply(function, type, inputs_of(elements[:-1])),)
 
-    sums = function in _PRODUCTS or function == "sum"
+    sums = function in _PRODUCTS or function == "pooled_sum"
     at_once = ([np.add], added) if sums and width_of(type.element) in WHOLE_WIDTHS else None
     return iterate_body(step, attributes["maps"], attributes["iterators"], operands, 1, at_once)
 

@@ -12,7 +12,7 @@ from .maps import check_index, grid_of
 from .records import Operation
 
 
-@meaning_of("encoding.set", "encoding.unset", "device.transfer")
+@meaning_of("encoding.set_encoding", "encoding.unset_encoding", "device.transfer")
 def _same_values(_: Operation, operands: Sequence[Array], __: Scope) -> Sequence[Array]:
     return operands[:1]
 
