@@ -19,6 +19,13 @@ import pytest
 from tests.conftest import SHARED
 
 SYSTEM = Path(__file__).with_name("compile_and_run.py")
+EMULATED = Path(__file__).parent.parent / "targets" / "compile_and_emulate.py"
+EMULATORS = {
+    "aarch64": "qemu-aarch64",
+    "neoverse-v1": "qemu-aarch64",
+    "riscv64": "qemu-riscv64",
+    "spacemit-x60": "qemu-riscv64",
+}
 PASSED = {
     "tosa_int": 334,
     "tosa_fp": 345,
@@ -42,13 +49,13 @@ def suites(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(suites: Path, suite: str, *options: str) -> Counter[str]:
+def run(suites: Path, suite: str, *options: str, system: Path = SYSTEM) -> Counter[str]:
     """How many cases of `suite` ended in which way; fails with the first ones that should not have."""
     judge = shutil.which("tosa_verify", path=os.environ.get("TOSAIC_TOSA_TOOLS")) or shutil.which("tosa_verify")
     if suite.startswith("tosa") and judge is None:
         pytest.skip("tosa_verify is not installed: set TOSAIC_TOSA_TOOLS (see CONTRIBUTING.md)")
     results = suites / f"{suite}.json"
-    command = [sys.executable, "-m", "tpsuites.run", suite, "--sut", f"{SYSTEM}:run", "--out", str(results), *options]
+    command = [sys.executable, "-m", "tpsuites.run", suite, "--sut", f"{system}:run", "--out", str(results), *options]
     environment = os.environ | {
         "PYTHONPATH": str(SHARED / "suites"),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -74,3 +81,26 @@ def test_a_sample(suites: Path, suite: str) -> None:
 @pytest.mark.parametrize("suite", PASSED)
 def test_in_full(suites: Path, suite: str) -> None:
     assert run(suites, suite)["pass"] >= PASSED[suite]
+
+
+def run_emulated(monkeypatch: pytest.MonkeyPatch, suites: Path, target: str, suite: str, *options: str) -> Counter[str]:
+    """`run` on the machine code of another architecture."""
+    if shutil.which(EMULATORS[target]) is None:
+        pytest.skip(f"{EMULATORS[target]} is not installed (package qemu-user)")
+    monkeypatch.setenv("TOSAIC_TARGET", target)
+    return run(suites, suite, *options, system=EMULATED)
+
+
+@pytest.mark.parametrize("suite", ["tosa_int", "tosa_fp", "tflite"])
+@pytest.mark.parametrize("target", EMULATORS)
+def test_a_sample_on_other_architectures(
+    monkeypatch: pytest.MonkeyPatch, suites: Path, target: str, suite: str
+) -> None:
+    assert run_emulated(monkeypatch, suites, target, suite, "--sample", "6", "--seed", "2")["pass"] >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["tosa_int", "tosa_fp", "tflite"])
+@pytest.mark.parametrize("target", EMULATORS)
+def test_in_full_on_other_architectures(monkeypatch: pytest.MonkeyPatch, suites: Path, target: str, suite: str) -> None:
+    assert run_emulated(monkeypatch, suites, target, suite)["pass"] >= PASSED[suite]
