@@ -33,7 +33,7 @@ def program(name: str) -> Program:
     return load(tosaic.lowering.compile(module, devices=["cpu:2"]))
 
 
-def call(name: str, function: str, *inputs: Array | float) -> list[Array]:
+def call(name: str, function: str, *inputs: Any) -> list[Array]:
     """The results of a function of `NAME.mlir`."""
     return program(name).function(function).run([np.asarray(value) for value in inputs])
 
