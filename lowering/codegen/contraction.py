@@ -109,7 +109,9 @@ def tile_output(
 ) -> TileOutput:
     """Where tiles of n0 columns of sums of `root` go."""
     result = memory_type(tensor_type(root.results[0]).get_element_type())
-    return TileOutput(product, n0, n, result, context.target.avx512, indices, Epilogue(context, root))
+    return TileOutput(
+        context.target, product.accumulator, product.lanes, n0, n, result, indices, Epilogue(context, root)
+    )
 
 
 def _aliases(row_bytes: int, m0: int, panels: int) -> bool:

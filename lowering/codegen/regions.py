@@ -21,6 +21,7 @@ from .generic import emit_generic
 from .kernel import Kernel, KernelContext
 from .movement import emit_concat, emit_copies, emit_extract_slice, emit_insert_slice, emit_pad
 from .pack import emit_pack, emit_unpack
+from .plain_matmul import emit_plain_matmul
 from .pooling import emit_pooling
 from .reduction import emit_reduction
 from .runtime_matmul import emit_mmt4d
@@ -39,6 +40,8 @@ def _emit_any_generic(context: KernelContext, root: GenericOp) -> int:
 
 _EMITTERS: dict[type[Operation], Emitter] = {
     tiled.MatmulOp: emit_matmul,
+    linalg.MatmulOp: emit_plain_matmul,
+    linalg.BatchMatmulOp: emit_plain_matmul,
     linalg.Mmt4dOp: emit_mmt4d,
     linalg.BatchMmt4dOp: emit_mmt4d,
     tiled.Conv2DOp: emit_convolution,

@@ -187,7 +187,8 @@ def _emit(
 ) -> int:
     kernel = sweep.highest
     result = memory_type(tensor_type(root.result).get_element_type())
-    output = TileOutput(kernel.product, kernel.n0, n, result, context.target.avx512, indices, Epilogue(context, root))
+    product, epilogue = kernel.product, Epilogue(context, root)
+    output = TileOutput(context.target, product.accumulator, product.lanes, kernel.n0, n, result, indices, epilogue)
     sweep.emit(context.f, left, context.scratch, context.thread, context.threads, output.finish)
     return sweep.scratch_bytes(prepared_bytes)
 

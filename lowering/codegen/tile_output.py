@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..target import Target
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
 from .extent import Extent, emit_extent
-from .product import Product, narrow
+from .product import narrow
 from .types import Value, bits_of, vector_type
 
 Indices = Callable[[Function, Value, Value, Value], Sequence[Value]]
@@ -31,19 +32,21 @@ def row_indices(*, batched: bool) -> Indices:
 
 @dataclass(frozen=True)
 class TileOutput:
-    """Hands tiles of sums, rows of `n0` columns, to `epilogue` as elements of type `result`.
+    """Hands tiles of sums, rows of `n0` elements of type `accumulator`, to `epilogue` as elements of type `result`.
 
-    `n` is the extent of the columns over all panels. Without `masks` (`Target.avx512`) a column remainder is done
-    element by element.
+    `n` is the extent of the columns over all panels; they run along dimension `dim` of the root's result (the last),
+    `lanes` at a time. Where masks are no instruction a column remainder is done element by element.
     """
 
-    product: Product
+    target: Target
+    accumulator: str
+    lanes: int
     n0: int
     n: Extent
     result: str
-    masks: bool
     indices: Indices
     epilogue: Epilogue
+    dim: int | None = None
 
     def finish(
         self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], panel: Value
@@ -60,9 +63,9 @@ class TileOutput:
         self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], column: Value, valid: Value
     ) -> None:
         """Columns [column, column + valid), the first `valid` of the tile at `sums`, are final."""
-        lanes = self.product.lanes
+        lanes = self.lanes
         remainder = lanes > 1 and (not isinstance(self.n, int) or self.n % lanes != 0)
-        if not remainder or self.masks:
+        if not remainder or self.target.avx512:
 
             def mask_of(first: Value) -> Value:
                 return f.tail_mask(f.min(i64(lanes), f.sub(valid, first)), lanes)
@@ -86,7 +89,7 @@ class TileOutput:
         lanes: int,
         mask_of: Callable[[Value], Value] | None,
     ) -> None:
-        accumulator = self.product.accumulator
+        accumulator = self.accumulator
         size = bits_of(accumulator) // 8
         with f.loop(first, last, lanes) as columns:
             mask = mask_of(columns.index) if mask_of else None
@@ -96,4 +99,4 @@ class TileOutput:
                     vector_type(accumulator, lanes), f.gep(at_column, f.mul(line.index, i64(self.n0 * size)))
                 )
                 indices = self.indices(f, batch, f.add(row, line.index), f.add(column, columns.index))
-                self.epilogue.emit(f, indices, narrow(f, self.product.target, value, self.result), mask)
+                self.epilogue.emit(f, indices, narrow(f, self.target, value, self.result), mask, self.dim)

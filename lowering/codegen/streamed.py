@@ -1,0 +1,446 @@
+"""Few rows times a right side [K, N] that lies in rows: it is read once, where it lies, at the speed of memory.
+
+Strips of some registers of columns take a few steps of k at a time: their sums stay in the first cache between the
+steps, so that the right side is read in runs along its rows, which memory delivers best, and not down a column of
+strips, a page apart from step to step. All rows of the left side take part while a piece of the right side is in
+registers. The left side is copied to a panel, a few steps of it, as broadcasts and instructions want it.
+
+Where one instruction adds up k0 products (`vpdpbusd`, `pmaddwd`), k0 rows of the right side are interleaved in
+registers. `vpdpbusd` multiplies unsigned by signed: the right side is made unsigned by adding 128, and what that adds
+to a sum, 128 times the sum of its row of the left side, is taken off again for every piece of the panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..target import Target
+from .arithmetic import i64
+from .emit import Function
+from .extent import Extent, emit_extent
+from .kernel import KernelContext
+from .operand_view import ProductView
+from .panel import Conversion, copy_any
+from .parallel import vector_loop
+from .product import widen
+from .tile_output import TileOutput
+from .types import I8, I16, I32, Value, bits_of, is_float, vector_type
+
+_HEADER = 64
+"""Bytes in front of a row of the panel: what offsets have added to its sums."""
+_SUMS_BYTES = 32 * 1024
+"""Sums in progress: they stay in the first cache beside the right side streaming through."""
+_BLOCK_ROWS = 32
+_HEIGHTS = (6, 5, 4, 3, 2, 1)
+
+
+@dataclass(frozen=True)
+class StripProduct:
+    """How one step multiplies: left[k0] broadcast times `vectors` registers of right columns.
+
+    `panel` is the type that the left side is copied as; `instruction` multiplies and adds k0 products at once.
+    """
+
+    target: Target
+    panel: str
+    right: str
+    accumulator: str
+    k0: int
+    vectors: int
+    instruction: str | None = None
+
+    @property
+    def lanes(self) -> int:
+        return self.target.vector_bits // bits_of(self.accumulator)
+
+    @property
+    def columns(self) -> int:
+        """Columns of a strip."""
+        return self.vectors * self.lanes
+
+    @property
+    def sums(self) -> str:
+        return vector_type(self.accumulator, self.lanes)
+
+    @property
+    def right_bytes(self) -> int:
+        """Bytes of one row of a strip."""
+        return self.columns * bits_of(self.right) // 8
+
+    @property
+    def panel_step(self) -> int:
+        """Bytes of a row of the panel that one step consumes."""
+        return self.k0 * bits_of(self.panel) // 8
+
+    @property
+    def offset(self) -> bool:
+        return self.instruction == "vpdpbusd"
+
+    @staticmethod
+    def of(target: Target, left: str, right: str, accumulator: str, columns: Extent) -> StripProduct:
+        """The fastest exact way that `target` has for these types; narrow strips for few columns."""
+        if (left, right, accumulator) == (I8, I8, I32) and target.vnni:
+            return StripProduct(target, I8, I8, I32, 4, 4, "vpdpbusd")
+        lanes = target.vector_bits // bits_of(accumulator)
+        vectors = 4 if target.vector_registers > 16 else 2
+        if isinstance(columns, int):
+            vectors = max(1, min(vectors, -(-columns // lanes)))
+        if left == right and left in (I8, I16) and accumulator == I32 and target.architecture == "x86_64":
+            return StripProduct(target, I16, right, I32, 2, vectors, "pmaddwd")
+        return StripProduct(target, accumulator, right, accumulator, 1, vectors)
+
+    def load_left(self, f: Function, pointer: Value) -> Value:
+        """One step of a row of the panel in all lanes."""
+        if self.instruction is None:
+            return f.splat(f.load(self.panel, pointer), self.lanes)
+        return f.bitcast(f.splat(f.load(I32, pointer), self.lanes), vector_type(self.panel, self.lanes * self.k0))
+
+    def load_right(self, f: Function, rows: Sequence[Value]) -> list[Value]:
+        """The k0 rows of one step, interleaved."""
+        if self.instruction == "vpdpbusd":
+            return self._quads(f, rows)
+        step = self.lanes * bits_of(self.right) // 8
+        type = vector_type(self.right, self.lanes)
+        loaded = [[f.load(type, f.gep(row, j * step)) for row in rows] for j in range(self.vectors)]
+        if self.instruction is None:
+            return [widen(f, self.target, row, self.panel) for (row,) in loaded]
+        pairs = [lane // 2 + self.lanes * (lane % 2) for lane in range(2 * self.lanes)]
+        return [widen(f, self.target, f.shuffle(even, odd, pairs), self.panel) for even, odd in loaded]
+
+    def _quads(self, f: Function, rows: Sequence[Value]) -> list[Value]:
+        """Four rows interleaved within 128 bits: register q has, of every 16 columns, the q-th four."""
+        size = self.target.vector_bits // 8
+        type = vector_type(I8, size)
+        flip = f.const(type, -128)
+        a, b, c, d = (f.xor(f.load(type, row), flip) for row in rows)
+        low, high = (_interleaved(size, 16, half) for half in (0, 1))
+        words = vector_type(I16, size // 2)
+        halves = []
+        for picks in (low, high):
+            halves.append([f.bitcast(f.shuffle(first, second, picks), words) for first, second in ((a, b), (c, d))])
+        picks = [_interleaved(size // 2, 8, half) for half in (0, 1)]
+        return [f.bitcast(f.shuffle(ab, cd, pick), type) for ab, cd in halves for pick in picks]
+
+    def in_order(self, f: Function, sums: Sequence[Value]) -> list[Value]:
+        """The registers of a strip's sums with columns in order."""
+        if self.instruction != "vpdpbusd":
+            return list(sums)
+        blocks = self.lanes // 4
+        ordered = []
+        for block in range(blocks):
+            # 128-bit block `block` of each of the four registers.
+            pick = [4 * block + i for i in range(4)]
+            ab = f.shuffle(sums[0], sums[1], [*pick, *(self.lanes + lane for lane in pick)])
+            cd = f.shuffle(sums[2], sums[3], [*pick, *(self.lanes + lane for lane in pick)])
+            ordered.append(f.shuffle(ab, cd, range(16)))
+        if self.lanes == 16:
+            return ordered
+        return [
+            f.shuffle(joined, None, range(i, i + self.lanes)) for joined in ordered for i in range(0, 16, self.lanes)
+        ]
+
+    def accumulate(self, f: Function, sums: Value, left: Value, right: Value) -> Value:
+        if self.instruction == "vpdpbusd":
+            return f.instruction("vpdpbusd", sums, right, left)
+        if self.instruction is not None:
+            return f.add(sums, f.instruction(self.instruction, left, right))
+        return f.fma(left, right, sums) if is_float(self.accumulator) else f.add(sums, f.mul(left, right))
+
+
+def _interleaved(elements: int, block: int, half: int) -> list[int]:
+    """Picks that interleave the lower or upper halves of every `block` elements of two registers."""
+    picks = []
+    for start in range(0, elements, block):
+        for i in range(block // 2):
+            picks += [start + half * block // 2 + i, elements + start + half * block // 2 + i]
+    return picks
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """`view` (whose right side has contiguous columns) in strips of `product`."""
+
+    context: KernelContext
+    view: ProductView
+    product: StripProduct
+    output: TileOutput
+
+    @property
+    def f(self) -> Function:
+        return self.context.f
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of k at a time: as many streams as prefetchers follow; more where many rows share them."""
+        return 16 if self.view.rows == 1 else 32
+
+    @property
+    def pitch(self) -> int:
+        """Bytes between rows of the panel."""
+        return _HEADER + self.steps * self.product.panel_step
+
+    @cached_property
+    def heights(self) -> list[int]:
+        """Rows of register tiles, highest first."""
+        product = self.product
+        most = max((self.product.target.vector_registers - 2) // product.vectors - 1, 1)
+        if product.offset:
+            most = max(most - 1, 1)
+        rows = self.view.rows
+        if isinstance(rows, int):
+            return [-(-rows // -(-rows // most))] if rows else [1]
+        return [most, *(height for height in _HEIGHTS if height < most)]
+
+    @cached_property
+    def block_rows(self) -> int:
+        """Rows that share a piece of the right side."""
+        highest = self.heights[0]
+        rows = self.view.rows
+        most = max(_BLOCK_ROWS // highest, 1)
+        if isinstance(rows, int):
+            most = min(most, max(-(-rows // highest), 1))
+        return highest * most
+
+    @property
+    def strip_bytes(self) -> int:
+        """Bytes of a strip's sums."""
+        return self.block_rows * self.row_bytes
+
+    @property
+    def row_bytes(self) -> int:
+        return self.product.columns * bits_of(self.product.accumulator) // 8
+
+    @cached_property
+    def strips_at_once(self) -> int:
+        return max(_SUMS_BYTES // self.strip_bytes, 4)
+
+    @property
+    def staged_bytes(self) -> int:
+        return self.steps * self.product.k0 * self.product.right_bytes
+
+    @property
+    def scratch_bytes(self) -> int:
+        return self.strips_at_once * self.strip_bytes + self.block_rows * self.pitch + self.staged_bytes
+
+    def emit(self) -> int:
+        """Emits this thread's share; returns the bytes of scratch per thread."""
+        f, view = self.f, self.view
+        for height in self.heights:
+            f.attach(self._tile(height))
+        width = i64(self.product.columns)
+        rows, columns, depth = (emit_extent(f, size) for size in (view.rows, view.columns, view.k))
+        strips = ceildiv(f, columns, width)
+        blocks = ceildiv(f, rows, i64(self.block_rows))
+        units = f.mul(f.mul(emit_extent(f, view.batch), blocks), strips)
+        first = f.udiv(f.mul(self.context.thread, units), self.context.threads)
+        last = f.udiv(f.mul(f.add(self.context.thread, i64(1)), units), self.context.threads)
+        with f.if_(f.icmp("slt", first, last)):
+            end_block = f.add(f.udiv(f.sub(last, i64(1)), strips), i64(1))
+            with f.loop(f.udiv(first, strips), end_block) as outer:
+                batch, block = f.udiv(outer.index, blocks), f.urem(outer.index, blocks)
+                row = f.mul(block, i64(self.block_rows))
+                count = f.min(i64(self.block_rows), f.sub(rows, row))
+                begun = f.mul(outer.index, strips)
+                begin, end = f.max(f.sub(first, begun), i64(0)), f.min(f.sub(last, begun), strips)
+                with f.loop(begin, end, self.strips_at_once) as chunk:
+                    chunk_end = f.min(f.add(chunk.index, i64(self.strips_at_once)), end)
+                    self._chunk(batch, row, count, chunk.index, chunk_end, columns, depth)
+        return self.scratch_bytes
+
+    def _chunk(
+        self, batch: Value, row: Value, rows: Value, begin: Value, end: Value, columns: Value, depth: Value
+    ) -> None:
+        """Strips [begin, end) of a block of rows, over all of k."""
+        f, product, view = self.f, self.product, self.view
+        height = self._height(rows)
+        sums = self.context.scratch
+        panel = f.gep(sums, self.strips_at_once * self.strip_bytes)
+        staged = f.gep(panel, self.block_rows * self.pitch)
+        size = f.mul(f.sub(end, begin), i64(self.strip_bytes))
+        with f.loop(i64(0), size, product.target.vector_bits // 8) as cleared:
+            f.store(f.zero(product.sums), f.gep(sums, cleared.index))
+        grain = self.steps * product.k0
+        row_step = emit_extent(f, view.right.k)
+        with f.loop(i64(0), depth, grain) as part:
+            k = f.min(i64(grain), f.sub(depth, part.index))
+            self._prepare(panel, batch, row, rows, part.index, k)
+            with f.loop(begin, end) as strip:
+                column, skip = self._place(strip.index, columns)
+                source = view.right.at(f, batch, column, part.index)
+                at = f.gep(sums, f.mul(f.sub(strip.index, begin), i64(self.strip_bytes)))
+                # What a strip lacks, columns or rows of the last step, is staged with zeros in its place.
+                lacking = f.icmp("slt", columns, i64(product.columns))
+                if product.k0 > 1:
+                    lacking = f.or_(lacking, f.icmp("ne", f.urem(k, i64(product.k0)), i64(0)))
+                with f.if_(lacking):
+                    self._stage(staged, source, f.min(columns, i64(product.columns)), k, row_step)
+                source = f.select(lacking, staged, source)
+                stride = f.select(lacking, i64(product.right_bytes), row_step)
+                steps = ceildiv(f, k, i64(product.k0))
+                self._rows_times_strip(panel, source, at, stride, steps, rows, height)
+        with f.loop(begin, end) as strip:
+            column, skip = self._place(strip.index, columns)
+            at = f.gep(sums, f.mul(f.sub(strip.index, begin), i64(self.strip_bytes)))
+            if product.instruction == "vpdpbusd":
+                self._reorder(at, rows)
+            valid = f.min(i64(product.columns), f.sub(columns, f.add(column, skip)))
+            at = f.gep(at, f.mul(skip, i64(bits_of(product.accumulator) // 8)))
+            self.output.columns(f, at, batch, row, (i64(0), rows), f.add(column, skip), valid)
+
+    def _place(self, strip: Value, columns: Value) -> tuple[Value, Value]:
+        """(the column that a strip begins at, so as not to pass the end; how many of its columns others have)."""
+        f = self.f
+        wanted = f.mul(strip, i64(self.product.columns))
+        column = f.max(f.min(wanted, f.sub(columns, i64(self.product.columns))), i64(0))
+        return column, f.sub(wanted, column)
+
+    def _height(self, rows: Value) -> Value:
+        f = self.f
+        most = i64(self.heights[0])
+        wanted = ceildiv(f, rows, f.max(ceildiv(f, rows, most), i64(1)))
+        height = most
+        for lower in self.heights[1:]:
+            height = f.select(f.icmp("sle", wanted, i64(lower)), i64(lower), height)
+        return height
+
+    def _prepare(self, panel: Value, batch: Value, row: Value, rows: Value, k: Value, count: Value) -> None:
+        """Copies `count` elements of `rows` rows to the panel, zeros behind them; notes what offsets will add."""
+        f, product, left = self.f, self.product, self.view.left
+        conversion = Conversion(product.target, left.element, product.panel)
+        size = conversion.panel_bytes
+        with f.loop(i64(0), rows) as line:
+            source = left.at(f, batch, f.add(row, line.index), k)
+            header = f.gep(panel, f.mul(line.index, i64(self.pitch)))
+            destination = f.gep(header, _HEADER)
+            if left.k_contiguous:
+                copy_any(f, conversion, source, destination, count)
+            else:
+                with f.loop(i64(0), count) as element:
+                    value = f.load(left.element, f.gep(source, f.mul(element.index, emit_extent(f, left.k))))
+                    f.store(conversion.apply(f, value), f.gep(destination, f.mul(element.index, i64(size))))
+            if product.k0 > 1:
+                with f.loop(count, i64(self.steps * product.k0)) as tail:
+                    f.store(f.const(product.panel, 0), f.gep(destination, f.mul(tail.index, i64(size))))
+            if product.offset:
+                f.store(self._offset_of(destination), header)
+
+    def _offset_of(self, row: Value) -> Value:
+        """-128 times the sum of a row of the panel (i8)."""
+        f, bits = self.f, self.product.target.vector_bits
+        lanes, total = bits // 32, f.zero(vector_type(I32, bits // 32))
+        for at in range(0, self.steps * self.product.panel_step, bits // 8):
+            values = f.load(vector_type(I8, bits // 8), f.gep(row, at))
+            total = f.instruction("vpdpbusd", total, f.const(vector_type(I8, bits // 8), -128), values)
+        sum = f.call(I32, f"llvm.vector.reduce.add.v{lanes}i32", [total])
+        return f.sub(f.const(I32, 0), sum)
+
+    def _stage(self, staged: Value, source: Value, columns: Value, k: Value, row_step: Value) -> None:
+        """Copies `k` rows of `columns` elements to `staged`, zeros in place of all that is missing."""
+        f, product = self.f, self.product
+        size = bits_of(product.right) // 8
+        bytes = i64(self.staged_bytes)
+        with f.loop(i64(0), bytes, 16) as cleared:
+            f.store(f.zero(vector_type(I8, 16)), f.gep(staged, cleared.index))
+        element = f"i{bits_of(product.right)}"
+        lanes = product.lanes
+        with f.loop(i64(0), k) as row:
+            start = f.gep(source, f.mul(row.index, row_step))
+            destination = f.gep(staged, f.mul(row.index, i64(product.right_bytes)))
+
+            def move(index: Value, count: int, mask: Value | None) -> None:
+                type, at = vector_type(element, count), f.mul(index, i64(size))
+                value = f.load(type, f.gep(start, at)) if mask is None else f.masked_load(type, f.gep(start, at), mask)
+                f.store(value, f.gep(destination, at))
+
+            vector_loop(f, product.target, i64(0), columns, lanes, move)
+
+    def _rows_times_strip(
+        self, panel: Value, right: Value, sums: Value, stride: Value, steps: Value, rows: Value, height: Value
+    ) -> None:
+        f = self.f
+        with f.loop(i64(0), ceildiv(f, rows, height)) as tile:
+            line = f.mul(tile.index, height)
+            left = f.gep(panel, f.mul(line, i64(self.pitch)))
+            at = f.gep(sums, f.mul(line, i64(self.row_bytes)))
+            for rows_of_tile in self.heights:
+                arguments = [left, right, at, stride, steps]
+                if len(self.heights) == 1:
+                    f.call("void", self._tile_name(rows_of_tile), arguments)
+                    continue
+                with f.if_(f.icmp("eq", height, i64(rows_of_tile))):
+                    f.call("void", self._tile_name(rows_of_tile), arguments)
+
+    def _tile_name(self, height: int) -> str:
+        return f"{self.f.name}.strip{height}"
+
+    def _tile(self, height: int) -> Function:
+        """name(left, right, sums, stride, steps): adds `steps` steps to a tile of `height` rows of a strip."""
+        parameters = [("ptr noalias readonly", "left"), ("ptr noalias readonly", "right"), ("ptr noalias", "sums")]
+        parameters += [("i64", "stride"), ("i64", "steps")]
+        f = Function(self._tile_name(height), parameters, attributes="noinline")
+        left, right, sums, stride, steps = f.arguments
+        product, vector_bytes = self.product, self.product.target.vector_bits // 8
+        slots = [
+            f.gep(sums, i * self.row_bytes + j * vector_bytes) for i in range(height) for j in range(product.vectors)
+        ]
+        values = [f.load(product.sums, slot) for slot in slots]
+        if product.offset:
+            for i in range(height):
+                added = f.splat(f.load(I32, f.gep(left, i * self.pitch)), product.lanes)
+                for j in range(product.vectors):
+                    values[i * product.vectors + j] = f.add(values[i * product.vectors + j], added)
+        unroll = max(1, min(4, 48 // (height * product.vectors)))
+        rest = f.urem(steps, i64(unroll))
+        pointers = [f.gep(left, _HEADER), right]
+        for count, size in ((f.sub(steps, rest), unroll), (rest, 1)):
+            if unroll == 1 and count is rest:
+                continue
+            with f.loop(i64(0), count, size, carried=[*pointers, *values]) as loop:
+                left_at, right_at, *values = loop.values
+                for step in range(size):
+                    values, right_at = self._step(
+                        f, f.gep(left_at, step * product.panel_step), right_at, stride, values
+                    )
+                loop.yield_(f.gep(left_at, size * product.panel_step), right_at, *values)
+            pointers, values = loop.results[:2], loop.results[2:]
+        for value, slot in zip(values, slots, strict=True):
+            f.store(value, slot)
+        return f
+
+    def _step(
+        self, f: Function, left: Value, right: Value, stride: Value, values: list[Value]
+    ) -> tuple[list[Value], Value]:
+        product = self.product
+        rows = [right]
+        for _ in range(product.k0):
+            rows.append(f.gep(rows[-1], stride))
+        for row in rows[:-1]:
+            for line in range(0, product.right_bytes, 64):
+                f.line(f"call void @llvm.prefetch.p0(ptr {f.gep(row, PREFETCH + line).text}, i32 0, i32 3, i32 1)")
+        columns = product.load_right(f, rows[:-1])
+        updated = []
+        for i in range(len(values) // product.vectors):
+            broadcast = product.load_left(f, f.gep(left, i * self.pitch))
+            for j, column in enumerate(columns):
+                updated.append(product.accumulate(f, values[i * product.vectors + j], broadcast, column))
+        return updated, rows[-1]
+
+    def _reorder(self, sums: Value, rows: Value) -> None:
+        f, product, vector_bytes = self.f, self.product, self.product.target.vector_bits // 8
+        with f.loop(i64(0), rows) as line:
+            row = f.gep(sums, f.mul(line.index, i64(self.row_bytes)))
+            slots = [f.gep(row, j * vector_bytes) for j in range(product.vectors)]
+            for slot, value in zip(slots, product.in_order(f, [f.load(product.sums, s) for s in slots]), strict=True):
+                f.store(value, slot)
+
+
+PREFETCH = 512
+"""Bytes ahead, along a row, that the right side is asked for: rows are streams that change every few cycles."""
+
+
+def ceildiv(f: Function, a: Value, b: Value) -> Value:
+    if a.constant is not None and b.constant is not None:
+        return i64(-(-a.constant // b.constant))
+    return f.udiv(f.add(a, f.sub(b, i64(1))), b)
