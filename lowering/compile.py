@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -23,6 +23,7 @@ from .backends import backend_of
 from .dialects.dispatch import SegmentOp
 from .host_program import emit_host_program, sizes_of
 from .ir import functions, input_name, is_unsigned, output_name
+from .plan_memory.constants import ConstantPool
 from .target import Target, resolve_target
 from .targets.devices import device_targets
 
@@ -56,23 +57,21 @@ def compile(
     Raises UnsupportedError that lists every operator without a lowering, and ArgumentError for an unknown device or
     target, or dynamic shapes.
     """
-    specs = devices_of(module, [parse_device(device) for device in devices])
     targets = [_resolve(each) for each in ([target] if isinstance(target, str | Target) else target)]
     if not targets:
         raise ArgumentError("name at least one target")
     targets.sort(key=lambda target: (-target.vector_bits, -len(target.features)))
-    options = pipeline.Options(specs, device_targets(specs, targets[0]), precision=precision, place=place)
+    choices = [options_for(module, devices, each, precision, place, rates) for each in targets]
+    constants = ConstantPool()
     signatures: tuple[Signature, ...] = ()
     variants: list[Variant] = []
-    for each in targets:
+    for each, options in zip(targets, choices, strict=True):
         lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
-        chosen = device_targets(specs, each)
-        known = {spec.name: rates(spec, chosen[spec.name]) for spec in specs} if rates and len(specs) > 1 else {}
-        pipeline.run(lowered, replace(options, targets=chosen, rates=known), dump_dir=folder, report=report)
+        pipeline.run(lowered, replace(options, constants=constants), dump_dir=folder, report=report)
         begin = time.perf_counter()
         try:
-            variants.append(_generate(lowered, specs, chosen))
+            variants.append(_generate(lowered, options))
         except TosaicError:
             raise
         except Exception as error:
@@ -80,25 +79,40 @@ def compile(
         if report is not None:
             report(CODEGEN, time.perf_counter() - begin)
         signatures = tuple(map(_signature, functions(lowered)))  # the same for every target
-    slots = tuple(DeviceSlot(spec.name, spec.kind, spec.threads or 0) for spec in specs)
+    slots = tuple(DeviceSlot(spec.name, spec.kind, spec.threads or 0) for spec in choices[0].devices)
     metadata = {"target": ",".join(each.name for each in targets)}
-    return Artifact(signatures, slots, tuple(variants), options.constants.blob().data, metadata)
+    return Artifact(signatures, slots, tuple(variants), constants.blob().data, metadata)
+
+
+def options_for(
+    module: ModuleOp,
+    devices: Sequence[str],
+    target: Target,
+    precision: str | None = None,
+    place: str | None = None,
+    rates: Callable[[DeviceSpec, Target], Rates] | None = None,
+) -> pipeline.Options:
+    """What the phases are run with for the arguments of `compile`, of whose targets `target` is one."""
+    specs = devices_of(module, [parse_device(device) for device in devices])
+    targets = device_targets(specs, target)
+    known = {spec.name: rates(spec, targets[spec.name]) for spec in specs} if rates and len(specs) > 1 else {}
+    return pipeline.Options(specs, targets, precision=precision, place=place, rates=known)
 
 
 def _resolve(target: str | Target) -> Target:
     return resolve_target(target) if isinstance(target, str) else target
 
 
-def _generate(module: ModuleOp, devices: Sequence[DeviceSpec], targets: Mapping[str, Target]) -> Variant:
+def _generate(module: ModuleOp, options: pipeline.Options) -> Variant:
     """The host programs and, for each device, the image of a module whose memory is planned."""
     outlined = [segment for function in functions(module) for segment in _segments(function)]
     images = []
     numbers: dict[SegmentOp, int] = {}
-    for device in devices:
+    for device in options.devices:
         own = [segment for segment in outlined if segment.device.data == device.name]
         numbers.update({segment: number for number, segment in enumerate(own)})
-        images.append(backend_of(device.kind)(_names(own), targets[device.name]))
-    names = [device.name for device in devices]
+        images.append(backend_of(device.kind)(_names(own), options.targets[device.name]))
+    names = [device.name for device in options.devices]
     programs = tuple(emit_host_program(function, names, numbers) for function in functions(module))
     return Variant(tuple(images), programs)
 

@@ -67,6 +67,14 @@ def deploy(
             metavar="+F,-F", help="Changes to the processor's features, as LLVM spells them.", show_default=False
         ),
     ] = "",
+    place: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN=DEVICE,...",
+            help="Bind dispatches to devices, such as 'conv*=cpu,matmul*=reference'; the cost model places the rest.",
+            show_default=False,
+        ),
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(metavar="bf16", help="Faster, less exact arithmetic for contractions.", show_default=False),
@@ -144,13 +152,21 @@ def deploy(
     if isinstance(source, Artifact):
         compiling = {"--target": target, "--target-triple": target_triple, "--target-cpu": target_cpu}
         compiling |= {"--target-features": target_features, "--precision": precision, "--shape": shape}
+        compiling |= {"--place": place}
         compiling |= {"--print-ir-after": print_ir_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
         artifact = source
     else:
         options = Options(
-            devices or "cpu", target, target_triple, target_cpu, target_features, precision, _parse_shapes(shape or ())
+            devices,
+            target,
+            target_triple,
+            target_cpu,
+            target_features,
+            precision,
+            place,
+            _parse_shapes(shape or ()),
         )
         if print_ir_after is not None:
             with Phases(source.name, show_times=True) as phases:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from . import artifact_file
 from .artifact import Artifact
 from .cache import Cache, cache_key
-from .device_spec import DeviceSpec, parse_devices
+from .device_spec import parse_devices
 from .errors import ArgumentError, MalformedFileError
 
 if TYPE_CHECKING:
@@ -44,21 +44,22 @@ class Options:
         `tosaic.lowering.target.resolve_target`.
     """
 
-    devices: str = "cpu"
+    devices: str | None = None
     target: str | None = None
     triple: str | None = None
     cpu: str | None = None
     features: str = ""
     precision: str | None = None
+    place: str | None = None
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
-    def compiled_devices(self) -> tuple[DeviceSpec, ...]:
-        """The devices as far as code depends on them. Raises ArgumentError.
+    def compiled_devices(self) -> list[str]:
+        """The devices as far as code depends on them; none where the program decides. Raises ArgumentError.
 
-        Those of one device do not: its number of threads is decided when it runs.
+        A single one's number of threads does not matter: it is decided when the program runs.
         """
-        specs = parse_devices(self.devices)
-        return tuple(DeviceSpec(spec.kind, target=spec.target) for spec in specs) if len(specs) == 1 else specs
+        specs = parse_devices(self.devices) if self.devices else ()
+        return [str(replace(spec, threads=None, name="") if len(specs) == 1 else spec) for spec in specs]
 
     def resolve_targets(self) -> list[Target]:
         """What to compile for. Raises ArgumentError."""
@@ -70,7 +71,7 @@ class Options:
     def key(self) -> dict[str, object]:
         """What the cache tells compilations apart by."""
         host = self.target is None and self.triple is None and self.cpu is None
-        devices = ",".join(map(str, self.compiled_devices()))
+        devices = self.compiled_devices()
         return asdict(self) | {"devices": devices, "target": "host" if host else self.target}
 
 
@@ -151,9 +152,10 @@ def compile_source(
 
     artifact = compile(
         module,
-        devices=[str(spec) for spec in options.compiled_devices()],
+        devices=options.compiled_devices(),
         target=options.resolve_targets(),
         precision=options.precision,
+        place=options.place,
         dump_dir=dump_folder,
         report=report,
     )
@@ -177,18 +179,17 @@ def print_ir(
     """
     module = _import(source, options, report)
     from ..lowering import pipeline
+    from ..lowering.compile import options_for
     from ..lowering.dump import readable
-    from ..lowering.targets.devices import device_targets
 
     def observe(name: str, module: ModuleOp) -> None:
         if phase in (EVERY_PHASE, name):
             show(f"// -----// IR after {name} //----- //\n{readable(module)}")
 
-    specs = options.compiled_devices()
     target, *others = options.resolve_targets()
     if others:
         raise ArgumentError(f"name one target to print the IR for, not {1 + len(others)}")
-    chosen = pipeline.Options(specs, device_targets(specs, target), precision=options.precision)
+    chosen = options_for(module, options.compiled_devices(), target, options.precision, options.place)
     last = None if phase == EVERY_PHASE else phase
     pipeline.run(module, chosen, stop_after=last, dump_dir=dump_folder, report=report, observe=observe)
 
