@@ -67,12 +67,12 @@ def ir(phase: str) -> str:
     """The example after `phase`, for a fixed target."""
     import tosaic.tosa
     from tosaic.lowering import pipeline
+    from tosaic.lowering.compile import options_for
     from tosaic.lowering.dump import readable
     from tosaic.lowering.target import resolve_target
-    from tosaic.runtime.device import parse_devices
 
     module = tosaic.tosa.read(EXAMPLE)
-    options = pipeline.Options(parse_devices("cpu"), {"cpu": resolve_target(EXAMPLE_TARGET)})
+    options = options_for(module, ["cpu"], resolve_target(EXAMPLE_TARGET))
     pipeline.run(module, options, stop_after=phase)
     return _listing(readable(module))
 
