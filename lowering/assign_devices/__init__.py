@@ -19,7 +19,7 @@ from xdsl.dialects.func import FuncOp
 
 from ...runtime.device import DeviceSpec
 from ...runtime.rates import Rates
-from ..dialects.device import TransferOp
+from ..dialects.device import AFFINITY, TransferOp
 from ..dialects.dispatch import RegionOp
 from ..ir import functions
 from ..target import Target
@@ -57,6 +57,7 @@ def assign_devices(
             region.device = StringAttr(home)
         bound = {region: chosen.get(region) or _bound(region, names) for region in computed}
         _place(computed, devices, rates, bound)
+        _forget_affinities(function)
         insert_transfers(function, names, home)
 
 
@@ -69,6 +70,13 @@ def _computed(function: FuncOp) -> list[RegionOp]:
 def _bound(region: RegionOp, names: Mapping[str, str]) -> tuple[str, ...]:
     device = bound_device(region, names)
     return () if device is None else (device,)
+
+
+def _forget_affinities(function: FuncOp) -> None:
+    """What is done where is said by dispatches now."""
+    for region in dispatches(function):
+        for op in region.walk():
+            op.attributes.pop(AFFINITY, None)
 
 
 def _place(

@@ -14,10 +14,11 @@ import pytest
 from filecheck.matcher import Matcher
 from filecheck.options import Options as FileCheckOptions
 from tosaic.lowering import pipeline
+from tosaic.lowering.assign_devices import devices_of
 from tosaic.lowering.contraction import Contraction
 from tosaic.lowering.dump import readable
 from tosaic.lowering.target import Target, Tile, resolve_target
-from tosaic.runtime.device import DeviceSpec
+from tosaic.lowering.targets.devices import device_targets
 from tosaic.tosa.text import parse
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -43,7 +44,8 @@ def test_golden(path: Path, tmp_path: Path) -> None:
     settings = dict(re.findall(r"^// (TARGET|PRECISION): (\S+)$", text, re.MULTILINE))
     module = parse(text, path.name)
     target = target_called(settings.get("TARGET", "x86-64-v4+vnni"))
-    options = pipeline.Options((DeviceSpec("cpu"),), {"cpu": target}, precision=settings.get("PRECISION"))
+    devices = devices_of(module)
+    options = pipeline.Options(devices, device_targets(devices, target), precision=settings.get("PRECISION"))
     pipeline.run(module, options, stop_after=path.stem.partition(".")[0])
     after = tmp_path / "after.mlir"
     after.write_text(readable(module))
