@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.dialects.tensor import PadOp
@@ -12,11 +12,12 @@ from xdsl.ir import Operation, SSAValue
 
 from ..tosa.elements import numpy_dtype
 from .dialects import tiled
-from .dialects.dispatch import RegionOp
-from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
+from .dialects.dispatch import RegionOp, dynamic_dims
+from .dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
 from .ir import LOOPLESS, byte_size, shape_of, tensor_type
 
 _SHORT_NAMES: dict[type[Operation], str] = {
+    Conv2DNhwcFhwcOp: "conv_2d",
     DepthwiseConv2DNhwcHwcmOp: "depthwise",
     PoolingNhwcMaxOp: "max_pool",
     PoolingNhwcSumOp: "sum_pool",
@@ -24,15 +25,24 @@ _SHORT_NAMES: dict[type[Operation], str] = {
 
 
 def flops(region: RegionOp) -> int:
-    """Arithmetic operations of one execution; a multiply-add counts as two, every other scalar operation as one."""
-    return sum(_flops(op) for op in region.body.block.ops)
+    """Arithmetic operations of one execution; a multiply-add counts as two, every other scalar operation as one.
+
+    0 where sizes are unknown.
+    """
+    return 0 if _has_unknown_sizes(region) else sum(_flops(op) for op in region.body.block.ops)
 
 
 def traffic(region: RegionOp) -> int:
-    """Bytes of all operands and results: what must move at least, were nothing in any cache."""
-    return sum(
-        byte_size(value.type) for value in (*region.inputs, *region.outputs) if isinstance(value.type, TensorType)
-    )
+    """Bytes of all operands and results: what must move at least, were nothing in any cache.
+
+    0 where sizes are unknown.
+    """
+    return 0 if _has_unknown_sizes(region) else sum(byte_size(v.type) for v in (*region.tensors, *region.outputs))
+
+
+def _has_unknown_sizes(region: RegionOp) -> bool:
+    values = [*region.inputs, *(result for op in region.body.block.ops for result in op.results)]
+    return dynamic_dims([value.type for value in values]) > 0
 
 
 def arithmetic_dtype(region: RegionOp) -> str:
@@ -91,7 +101,7 @@ def _describe_root(op: Operation) -> str:
     result = op.results[0]
     text = f"{_word(op)}{_window(op)} {_type(result)}"
     if isinstance(op, tiled.MatmulOp):
-        return f"{text}, k {shape_of(op.lhs)[-1]}, weights {_type(op.rhs)}"
+        return f"{text}, k {_size(shape_of(op.lhs)[-1])}, weights {_type(op.rhs)}"
     if isinstance(op, tiled.Conv2DOp):
         return f"{text}, weights {_type(op.filter)}"
     if isinstance(op, GenericOp):
@@ -108,9 +118,13 @@ def _window(op: Operation) -> str:
         kernel, stride = shape[:2], op.stride_values[0]  # pyright: ignore[reportAttributeAccessIssue]
     else:
         return ""
-    return f" {kernel[0]}x{kernel[1]}" + (f"/{stride}" if stride != 1 else "")
+    return f" {_size(kernel[0])}x{_size(kernel[1])}" + (f"/{stride}" if stride != 1 else "")
 
 
 def _type(value: SSAValue) -> str:
     type = tensor_type(value)
-    return f"{'x'.join(map(str, type.get_shape()))} {type.get_element_type()}"
+    return f"{'x'.join(map(_size, type.get_shape()))} {type.get_element_type()}"
+
+
+def _size(size: int) -> str:
+    return "?" if size == DYNAMIC_INDEX else str(size)

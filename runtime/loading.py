@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,8 @@ class Loaded:
         self.variant = variant
         self.stations: list[Station] = []
         self._queues: list[Queue] = []
+        # Also when nobody closes the program: a thread would keep its queue for ever.
+        self._end_queues = weakref.finalize(self, _close_all, self._queues)
         try:
             for slot, image, device in zip(artifact.devices, variant.images, devices, strict=True):
                 # With several devices each has a thread, so that they work at the same time.
@@ -40,10 +43,16 @@ class Loaded:
             yield make_executor(signature, program, self.variant, self.stations, constants)
 
     def close(self) -> None:
-        for queue in self._queues:
-            queue.close()
+        for station in self.stations:
+            station.is_closed = True
+        self._end_queues()
         for station in self.stations:
             station.executable.close()
+
+
+def _close_all(queues: Sequence[Queue]) -> None:
+    for queue in queues:
+        queue.close()
 
 
 def on_devices(artifact: Artifact, devices: str | None, threads: int | None) -> Artifact:

@@ -30,7 +30,7 @@ class Workers:
         worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(entry)
         self._threads: list[threading.Thread] = []
         try:
-            with _no_signals():
+            with no_signals():
                 for number in range(1, count + 1):
                     # Daemons, so that a program nobody closed does not keep the interpreter from ending.
                     name = f"tosaic-worker-{number}"
@@ -65,7 +65,7 @@ class Workers:
 
 
 @contextlib.contextmanager
-def _no_signals() -> Iterator[None]:
+def no_signals() -> Iterator[None]:
     """Signals wait, and threads that start meanwhile never take one: the thread that would act upon it must wake up."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:

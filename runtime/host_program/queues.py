@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ..device import Array
+from ..devices.workers import no_signals
+from ..errors import DeviceError
 
 Work: TypeAlias = Callable[[], None]
 
@@ -66,42 +68,59 @@ class Queue:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._closed = False
         self._forget()
 
     def _forget(self) -> None:
         self._process = os.getpid()
+        self._lock = threading.Lock()
         self._work: queue.SimpleQueue[tuple[Work, tuple[Event, ...], Event] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Work, after: Sequence[Event] = ()) -> Event:
         """Have `work` done once `after` and all that was submitted before have ended; if one of `after` failed, its
-        error is that of this too."""
+        error is that of this too. Raises DeviceError after `close`, or where no thread can be started."""
         if self._process != os.getpid():
             self._forget()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=f"tosaic-queue-{self._name}", daemon=True)
-            self._thread.start()
         event = Event()
-        self._work.put((work, tuple(after), event))
+        with self._lock:
+            if self._closed:
+                raise DeviceError("the program is closed")
+            if self._thread is None:
+                self._thread = self._start()
+            self._work.put((work, tuple(after), event))
         return event
 
-    def _serve(self) -> None:
-        while (item := self._work.get()) is not None:
-            work, after, event = item
-            try:
-                for earlier in after:
-                    earlier.wait()
-                work()
-            except BaseException as error:
-                event.finish(error)
-            else:
-                event.finish()
-            del item, work, after, event  # they hold the arrays of the call, which may be big
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=_serve, args=(self._work,), name=f"tosaic-queue-{self._name}", daemon=True)
+        try:
+            with no_signals():
+                thread.start()
+        except RuntimeError as error:
+            raise DeviceError(f"cannot start a thread for device {self._name}: {error}") from None
+        return thread
 
     def close(self) -> None:
         """Wait for what was submitted and end the thread."""
-        if self._thread is None or self._process != os.getpid():
-            return
-        self._work.put(None)
-        self._thread.join()
-        self._thread = None
+        if self._process != os.getpid():
+            self._forget()
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._work.put(None)
+            thread.join()
+
+
+def _serve(waiting: queue.SimpleQueue[tuple[Work, tuple[Event, ...], Event] | None]) -> None:
+    while (item := waiting.get()) is not None:
+        work, after, event = item
+        try:
+            for earlier in after:
+                earlier.wait()
+            work()
+        except BaseException as error:
+            event.finish(error)
+        else:
+            event.finish()
+        del item, work, after, event  # they hold the arrays of the call, which may be big

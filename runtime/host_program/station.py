@@ -27,7 +27,8 @@ class SegmentTrace:
 class Station:
     """Executes segments of one device, in order: at once, or, with a queue, while the host goes on.
 
-    name: that of the device. traces: where executions are recorded; None while nobody asks.
+    name: that of the device. is_closed: whether it refuses further work.
+    traces: where executions are recorded; None while nobody asks.
     """
 
     def __init__(self, name: str, executable: Executable, image: Image, queue: Queue | None) -> None:
@@ -35,6 +36,7 @@ class Station:
         self.executable = executable
         self.segments: list[BoundSegment] = [executable.bind(segment) for segment in image.segments]
         self.traces: list[SegmentTrace] | None = None
+        self.is_closed = False
         self._queue = queue
         self._naming_errors = _Naming(name)
         self._unsettled: list[Event] = []
@@ -53,6 +55,8 @@ class Station:
         inputs: arrays or Pending ones. places: where the outputs are to lie, or None for memory of their own.
         Raises DeviceError naming this device, at once or when a result is waited for.
         """
+        if self.is_closed:
+            raise DeviceError("the program is closed")
         outputs: list[Array] = []
         for shape, made, place in zip(shapes, bound.segment.outputs, places, strict=True):
             outputs.append(self.allocate(shape, made) if place is None else place)
