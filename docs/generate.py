@@ -1,7 +1,8 @@
 """Writes the parts of the documentation that follow from the code: `python -m docs.generate`; a test holds them to it.
 
 `operators.md` comes whole from the registries. In hand-written pages, what stands between
-`<!-- generated: NAME WORDS -->` and `<!-- end -->` is replaced by what the function NAME of this file returns for WORDS.
+`<!-- generated: NAME WORDS -->` and `<!-- end -->` is replaced by what the function NAME of this file returns for the
+WORDS.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ["architecture.md"]
+PAGES = ["architecture.md", "data-tiling.md"]
 EXAMPLE = FOLDER / "example.mlir"
 EXAMPLE_TARGET = "x86-64-v4"
 _GENERATED = re.compile(r"(<!-- generated: (\w+)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -102,10 +103,13 @@ def pages() -> dict[Path, str]:
     result = {FOLDER / "operators.md": operators()}
     for name in PAGES:
         path = FOLDER / name
-        result[path] = _GENERATED.sub(
-            lambda match: match[1] + globals()[match[2]](*shlex.split(match[3])) + match[4], path.read_text(encoding="utf-8")
-        )
+        result[path] = _GENERATED.sub(_generate, path.read_text(encoding="utf-8"))
     return result
+
+
+def _generate(marked: re.Match[str]) -> str:
+    begin, name, words, end = marked.groups()
+    return begin + globals()[name](*shlex.split(words)) + end
 
 
 if __name__ == "__main__":
