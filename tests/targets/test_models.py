@@ -11,6 +11,7 @@ import tosaic.importers
 import tosaic.lowering
 import tosaic.runtime
 from tosaic.lowering.target import resolve_target
+from tosaic.runtime.artifact import TensorInfo
 from tosaic.runtime.loading import Loaded
 
 from .device import EmulatedCpu, run_emulated
@@ -19,17 +20,17 @@ DIGITS = Path(__file__).parents[2] / "models" / "digits"
 TARGETS = ["aarch64", "cortex-a76", "neoverse-v1", "riscv64", "spacemit-x60"]
 
 
+def random_array(tensor: TensorInfo) -> np.ndarray:
+    """Any bytes, or floats from 0 to 1."""
+    shape = tuple(size or 0 for size in tensor.shape)
+    rng = np.random.default_rng(0)
+    return rng.integers(-128, 128, shape, np.int8) if tensor.dtype == "int8" else rng.random(shape, np.float32)
+
+
 def compare(model: Path, name: str, threads: int) -> None:
     module = tosaic.importers.import_model(model)
     reference = tosaic.lowering.compile(module, devices=["cpu:1"])
-    inputs = reference.signatures[0].inputs
-    rng = np.random.default_rng(0)
-    arrays = [
-        rng.integers(-128, 128, tensor.shape, np.int8)
-        if tensor.dtype == "int8"
-        else rng.random(tensor.shape, np.float32)
-        for tensor in inputs
-    ]
+    arrays = [random_array(tensor) for tensor in reference.signatures[0].inputs]
     with tosaic.runtime.load(reference) as program:
         expected = program.function(reference.signatures[0].name).run(arrays)
     target = resolve_target(name)
@@ -67,8 +68,7 @@ def test_time_stamps(name: str) -> None:
     target = resolve_target(name)
     artifact = tosaic.lowering.compile(module, devices=["cpu:2"], target=target)
     (executor,) = Loaded(artifact, artifact.variants[0], [EmulatedCpu(target, 2)]).executors(artifact)
-    image = np.zeros(artifact.signatures[0].inputs[0].shape, np.int8)
-    _, (trace,) = executor.trace([image])
+    _, (trace,) = executor.trace([random_array(artifact.signatures[0].inputs[0])])
     begin, end = trace.seconds[..., 0], trace.seconds[..., 1]
     assert (begin > 0).all()
     assert (begin <= end).all()
