@@ -117,12 +117,8 @@ def _reducer(builder: Builder, element: str) -> tuple[str, str, float]:
     """An operation, the type to accumulate in and the value to start from."""
     if is_float(element):
         accumulator = builder.chance.one_of([element, "f32"] if element in ("f16", "bf16") else [element])
-        return (
-            *builder.chance.one_of(
-                [("arith.addf", accumulator), ("arith.maximumf", element), ("arith.minimumf", element)]
-            ),
-            0.0,
-        )
+        operation = builder.chance.one_of(["arith.addf", "arith.maximumf", "arith.minimumf"])
+        return operation, accumulator if operation == "arith.addf" else element, 0.0
     names = [name for name in _REDUCERS if name.endswith("i")]
     return builder.chance.one_of(names), element, 1 if builder.chance.integer(0, 1) else 0
 

@@ -1,0 +1,38 @@
+"""Quantised models on the device `reference`, held against the CPU: the same integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tosaic.importers
+import tosaic.lowering
+import tosaic.runtime
+
+from .test_models import inputs_of
+
+DIGITS = Path(__file__).resolve().parents[2] / "models" / "digits" / "digits_int8.tflite"
+
+
+def run(model: Path, devices: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    artifact = tosaic.lowering.compile(tosaic.importers.import_model(model), [devices])
+    with tosaic.runtime.load(artifact) as program:
+        return program.run(inputs)
+
+
+def assert_same_on_both(model: Path) -> None:
+    inputs = inputs_of(model)
+    for reference, cpu in zip(run(model, "reference", inputs), run(model, "cpu", inputs), strict=True):
+        np.testing.assert_array_equal(reference, cpu)
+
+
+def test_digits() -> None:
+    assert_same_on_both(DIGITS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet_v1_int8", "mobilenet_v2_int8", "mobilenet_v3_small_int8"])
+def test_quantised_models_of_the_zoo(zoo_model: Callable[[str], Path], name: str) -> None:
+    assert_same_on_both(zoo_model(name))
