@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ["architecture.md", "data-tiling.md"]
+PAGES = ["architecture.md", "data-tiling.md", "multi-device.md"]
 EXAMPLE = FOLDER / "example.mlir"
 EXAMPLE_TARGET = "x86-64-v4"
 _GENERATED = re.compile(r"(<!-- generated: (\w+)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
