@@ -149,6 +149,7 @@ def compile_source(
     """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise."""
     module = _import(source, options, report)
     from ..lowering import compile
+    from .calibration import measured_rates
 
     artifact = compile(
         module,
@@ -156,6 +157,7 @@ def compile_source(
         target=options.resolve_targets(),
         precision=options.precision,
         place=options.place,
+        rates=measured_rates,
         dump_dir=dump_folder,
         report=report,
     )
@@ -181,6 +183,7 @@ def print_ir(
     from ..lowering import pipeline
     from ..lowering.compile import options_for
     from ..lowering.dump import readable
+    from .calibration import measured_rates
 
     def observe(name: str, module: ModuleOp) -> None:
         if phase in (EVERY_PHASE, name):
@@ -189,7 +192,7 @@ def print_ir(
     target, *others = options.resolve_targets()
     if others:
         raise ArgumentError(f"name one target to print the IR for, not {1 + len(others)}")
-    chosen = options_for(module, options.compiled_devices(), target, options.precision, options.place)
+    chosen = options_for(module, options.compiled_devices(), target, options.precision, options.place, measured_rates)
     last = None if phase == EVERY_PHASE else phase
     pipeline.run(module, chosen, stop_after=last, dump_dir=dump_folder, report=report, observe=observe)
 

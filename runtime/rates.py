@@ -15,6 +15,8 @@ class Rates:
     bandwidth: bytes per second read and written by what does nothing else.
     dispatch: seconds that a dispatch takes at least.
     call: seconds from the end of a dispatch on another device until one that waits for it begins.
+
+    Both mappings have an entry for "float32", which stands in for dtypes that have none.
     """
 
     contraction: Mapping[str, float]
@@ -22,3 +24,16 @@ class Rates:
     bandwidth: float
     dispatch: float
     call: float
+
+    def seconds(self, products: float, other: float, size: float, dtype: str) -> float:
+        """The time of a dispatch, by the roofline of the device.
+
+        products: multiplications and additions of contractions. other: all other scalar operations. size: the bytes
+        that it reads and writes. dtype: that of what it computes with.
+        """
+        compute = products / _rate(self.contraction, dtype) + other / _rate(self.loops, dtype)
+        return self.dispatch + max(compute, size / self.bandwidth)
+
+
+def _rate(rates: Mapping[str, float], dtype: str) -> float:
+    return rates.get(dtype) or rates["float32"]

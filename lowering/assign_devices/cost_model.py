@@ -10,7 +10,7 @@ as `UNKNOWN_SIZE`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, TensorType
@@ -40,10 +40,7 @@ _INTERPRETED = 1e9
 
 def seconds(region: RegionOp, rates: Rates) -> float:
     """The predicted time of one execution of `region` on a device with `rates`."""
-    products, other = work(region)
-    dtype = arithmetic_dtype(region)
-    compute = products / _rate(rates.contraction, dtype) + other / _rate(rates.loops, dtype)
-    return rates.dispatch + max(compute, bytes_moved(region) / rates.bandwidth)
+    return rates.seconds(*work(region), bytes_moved(region), arithmetic_dtype(region))
 
 
 def work(region: RegionOp) -> tuple[int, int]:
@@ -89,11 +86,6 @@ def nominal_rates(spec: DeviceSpec, target: Target) -> Rates:
         1e-6,
         20e-6,
     )
-
-
-def _rate(rates: Mapping[str, float], dtype: str) -> float:
-    """That for `dtype`, or of f32, which every device has, for one that was not measured."""
-    return rates.get(dtype) or rates["float32"]
 
 
 def _iterations(op: Operation) -> int:

@@ -15,14 +15,14 @@ func.func @main(%a: tensor<1x8x16xf32> {device.affinity = @fast}, %shared: tenso
 
 // CHECK:      func.func @main(%a: {{.*}}, %shared:
 // CHECK-NEXT: [[THERE:%[0-9a-z_]+]] = device.transfer %shared to @slow
-// CHECK:      [[WEIGHTS:%[0-9a-z_]+]] = "encoding.set{{[a-z_]*}}"(%weights)
-// CHECK:      [[A:%[0-9a-z_]+]] = "encoding.set{{[a-z_]*}}"(%a)
-// CHECK:      [[HERE:%[0-9a-z_]+]] = "encoding.set{{[a-z_]*}}"(%shared)
-// CHECK:      [[BROUGHT:%[0-9a-z_]+]] = "encoding.set{{[a-z_]*}}"([[THERE]])
+// CHECK:      [[WEIGHTS:%[0-9a-z_]+]] = {{.*}}encoding.set{{.*}}%weights{{( |\))}}
+// CHECK:      [[A:%[0-9a-z_]+]] = {{.*}}encoding.set{{.*}}%a{{( |\))}}
+// CHECK:      [[HERE:%[0-9a-z_]+]] = {{.*}}encoding.set{{.*}}%shared{{( |\))}}
+// CHECK:      [[BROUGHT:%[0-9a-z_]+]] = {{.*}}encoding.set{{.*}}[[THERE]]{{( |\))}}
 // CHECK:      %first = "dispatch.region"([[A]], [[HERE]]) <{device = "fast"}>
 // CHECK-NOT:  device.affinity
-// CHECK:      [[ROWS:%[0-9a-z_]+]] = "encoding.unset{{[a-z_]*}}"(%first)
+// CHECK:      [[ROWS:%[0-9a-z_]+]] = {{.*}}encoding.unset{{.*}}%first{{( |\))}}
 // CHECK:      [[FIRST:%[0-9a-z_]+]] = device.transfer [[ROWS]] to @slow
 // CHECK:      %second = "dispatch.region"([[WEIGHTS]], [[BROUGHT]]) <{device = "slow"}>
-// CHECK:      [[SECOND:%[0-9a-z_]+]] = "encoding.unset{{[a-z_]*}}"(%second)
+// CHECK:      [[SECOND:%[0-9a-z_]+]] = {{.*}}encoding.unset{{.*}}%second{{( |\))}}
 // CHECK:      func.return [[FIRST]], [[SECOND]]

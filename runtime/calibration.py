@@ -1,0 +1,177 @@
+"""How fast the devices of this machine are, measured once and kept.
+
+A few small programs are compiled for a device and timed on it: a matrix product of each element type, element-wise
+arithmetic in the cache and beyond it, the least there is, and two devices that wait for each other. It takes some
+seconds; what comes out lies in the cache folder (see `cache`) as JSON, one file for each device, instruction set and
+CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .atomic import atomic_write
+from .cache import default_folder
+from .cpu_features import host_features, host_name
+from .device_spec import DeviceSpec
+from .errors import TosaicError
+from .rates import Rates
+
+if TYPE_CHECKING:
+    from ..lowering.target import Target
+    from .measure import Profile, StepProfile
+
+_VERSION = 1
+"""Of the programs below and what is made of their times."""
+
+_SIDE = 384
+"""Of the matrices that are multiplied: enough for the arithmetic to outweigh everything else."""
+
+_RUNS = 15
+
+_PRODUCTS = {"float32": ("f32", "f32"), "float64": ("f64", "f64"), "bfloat16": ("bf16", "f32")}
+_PRODUCTS |= {"float16": ("f16", "f32"), "int8": ("i8", "i32")}
+"""dtype -> the types of operands and sums in MLIR."""
+
+_CHAIN = 16
+"""Operations that one element goes through in the cache."""
+
+
+def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None) -> Rates:
+    """The rates of a device whose code is made for `target`, from the cache or measured now, which takes seconds.
+
+    folder: of the cache, by default the user's. Raises DeviceError where the machine cannot run it.
+    """
+    path = _path(spec, target.name, folder)
+    known = _read(path)
+    if known is None:
+        known = _measure(spec, target)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as stream:
+                stream.write(json.dumps(asdict(known), indent=1).encode())
+    return known
+
+
+def known_rates(spec: DeviceSpec, target: str, folder: Path | None = None) -> Rates | None:
+    """What was measured before of a device with code for the target of that name."""
+    return _read(_path(spec, target, folder))
+
+
+def _path(spec: DeviceSpec, target: str, folder: Path | None) -> Path:
+    machine = [_VERSION, str(spec), target, host_name(), sorted(host_features())]
+    key = hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:32]
+    return (folder or default_folder()) / f"rates-{key}.json"
+
+
+def _read(path: Path) -> Rates | None:
+    try:
+        return Rates(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _measure(spec: DeviceSpec, target: Target) -> Rates:
+    contraction: dict[str, float] = {}
+    for dtype, types in _PRODUCTS.items():
+        try:
+            contraction[dtype] = _rate(spec, target, _product(*types), "matmul")
+        except TosaicError:  # the device does not multiply this type
+            if dtype == "float32":
+                raise
+    chain = _rate(spec, target, _chain("128x128xf32", _CHAIN), "")
+    traffic = _seconds(spec, target, _chain("2048x1024xf32", 1))
+    least = _seconds(spec, target, _chain("16xf32", 1))
+    return Rates(contraction, {"float32": chain}, 3 * 4 * 2048 * 1024 / traffic, least, _handover(spec, target))
+
+
+def _rate(spec: DeviceSpec, target: Target, text: str, kind: str) -> float:
+    """Scalar operations per second of the only dispatch whose description begins with `kind`."""
+    (step,) = [step for step in _profiled(spec, target, text).steps if _is_kind(step.step.description, kind)]
+    return step.step.flops / _least(step)
+
+
+def _is_kind(description: str, kind: str) -> bool:
+    return kind in description.split(" ")[0] or (kind == "matmul" and "mmt4d" in description)
+
+
+def _seconds(spec: DeviceSpec, target: Target, text: str) -> float:
+    """The least time of the only dispatch of a program."""
+    (step,) = _profiled(spec, target, text).steps
+    return _least(step)
+
+
+def _least(step: StepProfile) -> float:
+    """Seconds of the fastest run, or what the clock can just tell."""
+    runs = [float((times[..., 1] - times[..., 0]).max(axis=1).sum()) for times in step.seconds]
+    return max(min(runs), 1e-7)
+
+
+def _profiled(spec: DeviceSpec, target: Target, text: str) -> Profile:
+    from ..lowering import compile
+    from ..tosa.text import parse
+    from .api import load
+    from .measure import example_inputs, profile
+
+    with load(compile(parse(text, "calibration"), [str(spec)], target)) as program:
+        return profile(program.main.executor, example_inputs(program.inputs), _RUNS)
+
+
+def _handover(spec: DeviceSpec, target: Target) -> float:
+    """Seconds per change of device, when two of them take turns on next to nothing."""
+    from ..lowering import compile
+    from ..tosa.text import parse
+    from .api import load
+    from .measure import example_inputs
+
+    changes = 6
+    lines = [
+        f"  %{n + 1} = arith.addf %{n}, %{n} {{device.affinity = @{'ab'[n % 2]}}} : tensor<16xf32>"
+        for n in range(changes)
+    ]
+    text = "\n".join(
+        [
+            f'device.declare @a = "{spec}"',
+            f'device.declare @b = "{spec}"',
+            "func.func @main(%0: tensor<16xf32>) -> tensor<16xf32> {",
+            *lines,
+            f"  return %{changes} : tensor<16xf32>",
+            "}",
+        ]
+    )
+    with load(compile(parse(text, "calibration"), target=target)) as program:
+        inputs = example_inputs(program.inputs)
+        times = []
+        for _ in range(10 * _RUNS):
+            begin = time.perf_counter()
+            program.run(inputs)
+            times.append(time.perf_counter() - begin)
+    return min(times) / changes
+
+
+def _product(element: str, sum: str) -> str:
+    operand, result = f"tensor<{_SIDE}x{_SIDE}x{element}>", f"tensor<{_SIDE}x{_SIDE}x{sum}>"
+    zero = "0" if sum.startswith("i") else "0.0"
+    return f"""
+func.func @main(%lhs: {operand}, %rhs: {operand}) -> {result} {{
+  %zero = arith.constant {zero} : {sum}
+  %empty = tensor.empty() : {result}
+  %zeros = linalg.fill ins(%zero : {sum}) outs(%empty : {result}) -> {result}
+  %product = linalg.matmul ins(%lhs, %rhs : {operand}, {operand}) outs(%zeros : {result}) -> {result}
+  return %product : {result}
+}}"""
+
+
+def _chain(type: str, length: int) -> str:
+    """`length` operations on each element of two tensors."""
+    lines = [f"func.func @main(%0: tensor<{type}>, %y: tensor<{type}>) -> tensor<{type}> {{"]
+    for number in range(length):
+        operation = "mulf" if number % 2 else "addf"
+        lines.append(f"  %{number + 1} = arith.{operation} %{number}, %y : tensor<{type}>")
+    return "\n".join([*lines, f"  return %{length} : tensor<{type}>", "}"])
