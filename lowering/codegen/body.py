@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xdsl.dialects import arith, linalg, tensor
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects import arith, linalg, math, tensor
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType
 from xdsl.ir import Block, Operation, SSAValue
 
 from ...runtime.errors import UnsupportedError
@@ -22,9 +22,9 @@ from . import integer, lookup
 from .access import Tensor, to_register
 from .conversions import float_cast, float_to_integer
 from .emit import Function
-from .operations import F32_ONLY, FLOAT, INTEGER
+from .operations import FLOAT, INTEGER, UNSIGNED, power_of_integer
 from .shifted_scale import ShiftedScale
-from .types import BF16, F16, F32, I64, Value, bits_of, element_of, lanes_of, register_type
+from .types import BF16, F16, F32, I1, I64, Value, bits_of, element_of, lanes_of, register_type
 
 
 @dataclass
@@ -121,7 +121,11 @@ def constant(f: Function, operation: arith.ConstantOp) -> Value:
     """An arith.constant as a literal."""
     value, type = operation.value, register_type(operation.result.type)
     if isinstance(value, IntegerAttr):
-        return f.const(type, value.value.data)
+        number = value.value.data
+        if isinstance(value.type, IntegerType) and type != I1:  # 255 is a way to write the i8 of all ones
+            half = 1 << (value.type.width.data - 1)
+            number = (number + half) % (2 * half) - half
+        return f.const(type, number)
     if isinstance(value, FloatAttr):
         return f.const(type, value.value.data)
     raise UnsupportedError("no code can be generated", [f"constant {value} in the body of a linalg.generic"])
@@ -132,15 +136,78 @@ def _float_arithmetic(body: _Body, operation: Operation) -> Value:
     """f16 and bf16 are computed in f32: rounding twice is exact for + - * / sqrt, as 24 >= 2 * 11 + 2 bits."""
     values = body.operands(operation)
     element = element_of(values[0].type)
-    if isinstance(operation, F32_ONLY) and bits_of(element) > 32:
-        raise UnsupportedError("no code can be generated", [f"{operation.name} of f64"])
     result = FLOAT[type(operation)](body.f, *(_as_f32(body, value) for value in values))
     return float_cast(body.f, body.scope.target, result, element)
 
 
 @_rule(*INTEGER)
 def _integer_arithmetic(body: _Body, operation: Operation) -> Value:
-    return INTEGER[type(operation)](body.f, *body.operands(operation))
+    width = _width(operation.results[0])
+    values = body.operands(operation)
+    spare = bits_of(values[0].type) - width
+    if not spare:
+        return INTEGER[type(operation)](body.f, *values)
+    if isinstance(operation, UNSIGNED):
+        values = [_zero_extended(body, value, width) for value in values]
+    result = INTEGER[type(operation)](body.f, *values)
+    if isinstance(operation, math.CountLeadingZerosOp):
+        result = body.f.sub(result, body.f.const(result.type, spare))
+    elif isinstance(operation, math.CountTrailingZerosOp):
+        result = body.f.call_intrinsic("llvm.umin", result.type, [result, body.f.const(result.type, width)])
+    return _sign_extended(body, result, width)
+
+
+def _width(value: SSAValue) -> int:
+    """The bits of an integer type; of an index those of its register."""
+    return value.type.width.data if isinstance(value.type, IntegerType) else bits_of(register_type(value.type))
+
+
+def _sign_extended(body: _Body, value: Value, width: int) -> Value:
+    """The low bits of a register as the signed number they are: so i4 and i48 are held."""
+    spare = bits_of(value.type) - width
+    if not spare:
+        return value
+    amount = body.f.const(value.type, spare)
+    return body.f.ashr(body.f.shl(value, amount), amount)
+
+
+def _zero_extended(body: _Body, value: Value, width: int) -> Value:
+    """The low bits of a register with zeros above."""
+    spare = bits_of(value.type) - width
+    return body.f.and_(value, body.f.const(value.type, (1 << width) - 1)) if spare else value
+
+
+@_rule(arith.AddUIExtendedOp)
+def _add_with_carry(body: _Body, operation: arith.AddUIExtendedOp) -> Value:
+    width = _width(operation.sum)
+    values = body.operands(operation)
+    total = _sign_extended(body, body.f.add(*values), width)
+    less = body.f.icmp("ult", *(_zero_extended(body, value, width) for value in (total, values[0])))
+    body.values[operation.overflow] = less
+    return total
+
+
+@_rule(arith.MulSIExtendedOp, arith.MulUIExtendedOp)
+def _multiply_extended(body: _Body, operation: arith.MulSIExtendedOp | arith.MulUIExtendedOp) -> Value:
+    f, width = body.f, _width(operation.results[0])
+    values = body.operands(operation)
+    element, signed = element_of(values[0].type), isinstance(operation, arith.MulSIExtendedOp)
+    if not signed:
+        values = [_zero_extended(body, value, width) for value in values]
+    wide = f"i{2 * bits_of(element)}"
+    left, right = (f.cast("sext" if signed else "zext", value, wide) for value in values)
+    product = f.op("mul", left, right)
+    high = f.lshr(product, f.const(product.type, width))
+    low, top = (_sign_extended(body, f.cast("trunc", part, element), width) for part in (product, high))
+    body.values[operation.results[1]] = top
+    return low
+
+
+@_rule(math.FPowIOp)
+def _power_of_integer(body: _Body, operation: math.FPowIOp) -> Value:
+    base, exponent = body.operands(operation)
+    result = power_of_integer(body.f, _as_f32(body, base), exponent)
+    return float_cast(body.f, body.scope.target, result, element_of(base.type))
 
 
 @_rule(arith.AddiOp, arith.SubiOp)
@@ -169,6 +236,7 @@ _FLOAT_PREDICATES = (
 
 @_rule(arith.CmpiOp)
 def _compare_integers(body: _Body, operation: arith.CmpiOp) -> Value:
+    # Unsigned order holds for sign-extended bits, too: they are above all others if the top one is set.
     return body.f.icmp(_INTEGER_PREDICATES[operation.predicate.value.data], *body.operands(operation))
 
 
@@ -199,7 +267,8 @@ def _sign_extend(body: _Body, operation: arith.ExtSIOp) -> Value:
 
 @_rule(arith.ExtUIOp)
 def _zero_extend(body: _Body, operation: arith.ExtUIOp) -> Value:
-    return body.f.cast("zext", body.get(operation.input), register_type(operation.result.type))
+    value = _zero_extended(body, body.get(operation.input), _width(operation.input))
+    return body.f.cast("zext", value, register_type(operation.result.type))
 
 
 @_rule(arith.TruncIOp)
@@ -207,11 +276,7 @@ def _truncate(body: _Body, operation: arith.TruncIOp) -> Value:
     """To the register that holds the type; i4 and i48 stay sign-extended in theirs."""
     element = register_type(operation.result.type)
     value = body.f.cast("trunc", body.get(operation.input), element)
-    spare = bits_of(element) - operation.result.type.bitwidth
-    if not spare:
-        return value
-    amount = body.f.const(value.type, spare)
-    return body.f.ashr(body.f.shl(value, amount), amount)
+    return _sign_extended(body, value, operation.result.type.bitwidth)
 
 
 @_rule(arith.IndexCastOp)
@@ -221,7 +286,8 @@ def _index_cast(body: _Body, operation: arith.IndexCastOp) -> Value | None:
         body.ramps[operation.result] = body.ramps[operation.input]
         return None
     value = body.get(operation.input)
-    return body.f.cast("sext" if bits_of(value.type) < bits_of(element) else "trunc", value, element)
+    value = body.f.cast("sext" if bits_of(value.type) < bits_of(element) else "trunc", value, element)
+    return _sign_extended(body, value, _width(operation.result))
 
 
 @_rule(arith.ExtFOp, arith.TruncFOp)
@@ -234,14 +300,17 @@ def _integer_to_float(body: _Body, operation: arith.SIToFPOp | arith.UIToFPOp) -
     element = register_type(operation.result.type)
     opcode = "sitofp" if isinstance(operation, arith.SIToFPOp) else "uitofp"
     direct = F32 if element in (F16, BF16) else element
-    return float_cast(body.f, body.scope.target, body.f.cast(opcode, body.get(operation.input), direct), element)
+    value = body.get(operation.input)
+    value = value if opcode == "sitofp" else _zero_extended(body, value, _width(operation.input))
+    return float_cast(body.f, body.scope.target, body.f.cast(opcode, value, direct), element)
 
 
 @_rule(arith.FPToSIOp, arith.FPToUIOp)
 def _float_to_integer(body: _Body, operation: arith.FPToSIOp | arith.FPToUIOp) -> Value:
     value = _as_f32(body, body.get(operation.input))
     signed = isinstance(operation, arith.FPToSIOp)
-    return float_to_integer(body.f, value, register_type(operation.result.type), signed=signed)
+    result = float_to_integer(body.f, value, register_type(operation.result.type), signed=signed)
+    return _sign_extended(body, result, _width(operation.result))
 
 
 @_rule(arith.BitcastOp)

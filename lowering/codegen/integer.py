@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .emit import Function
-from .types import F64, I32, I64, Value, bits_of, lanes_of, vector_type
+from .types import F64, I1, I32, I64, Value, bits_of, lanes_of, vector_type
 
 
 def apply_scale(f: Function, value: Value, multiplier: Value, shift: Value, *, double_round: bool) -> Value:
@@ -98,3 +98,31 @@ def ceil_divide(f: Function, a: Value, b: Value) -> Value:
     inexact = f.icmp("ne", rest, f.zero(a.type))
     same = f.icmp("sge", f.xor(a, b), f.zero(a.type))
     return f.select(f.and_(inexact, same), f.add(quotient, f.const(a.type, 1)), quotient)
+
+
+def ceil_divide_unsigned(f: Function, a: Value, b: Value) -> Value:
+    """The quotient of unsigned integers rounded up; 0 for a division by zero."""
+    quotient = divide(f, a, b, signed=False)
+    rest = f.sub(a, f.op("mul", quotient, b))
+    zero = f.zero(a.type)
+    exact = f.or_(f.icmp("eq", rest, zero), f.icmp("eq", b, zero))
+    return f.select(exact, quotient, f.add(quotient, f.const(a.type, 1)))
+
+
+def power(f: Function, base: Value, exponent: Value) -> Value:
+    """math.ipowi, wrapping: by squaring, one bit of the exponent after the other.
+
+    A negative exponent gives 1 / base**-exponent rounded towards zero, and 0 for base 0.
+    """
+    one, zero = f.const(base.type, 1), f.zero(base.type)
+    magnitude = f.call_intrinsic("llvm.abs", base.type, [exponent, f.const(I1, False)])
+    with f.loop(0, bits_of(base.type), 1, [one, base, magnitude]) as loop:
+        result, factor, left = loop.values
+        odd = f.icmp("ne", f.and_(left, one), zero)
+        product = f.op("mul", result, factor)
+        loop.yield_(f.select(odd, product, result), f.op("mul", factor, factor), f.lshr(left, one))
+    minus_one = f.const(base.type, -1)
+    alternating = f.select(f.icmp("ne", f.and_(exponent, one), zero), minus_one, one)
+    inverse = f.select(f.icmp("eq", base, minus_one), alternating, zero)
+    inverse = f.select(f.icmp("eq", base, one), one, inverse)
+    return f.select(f.icmp("slt", exponent, zero), inverse, loop.results[0])

@@ -183,9 +183,15 @@ def rsqrt(f: Function, x: Value) -> Value:
 
 
 def pow(f: Function, x: Value, y: Value) -> Value:
-    """2**(y log2 |x|) in double, so that the product keeps enough bits; signs and special cases as IEEE 754 pow."""
+    """2**(y log2 |x|) in double, so that the product keeps enough bits."""
     type = x.type
     result = f.emit(type, f"fptrunc {vector_type(F64, lanes_of(type))} {_pow_f64(f, fabs(f, x), y).text} to {type}")
+    return signed_power(f, x, y, result)
+
+
+def signed_power(f: Function, x: Value, y: Value, result: Value) -> Value:
+    """x**y from |x|**y, with the signs and special cases of IEEE 754 pow."""
+    type = x.type
     one, zero = f.const(type, 1.0), f.const(type, 0.0)
     whole = f.call_intrinsic("llvm.trunc", type, [y])
     half = f.fmul(y, f.const(type, 0.5))

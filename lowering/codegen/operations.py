@@ -7,9 +7,9 @@ from collections.abc import Callable
 from xdsl.dialects import arith, math
 from xdsl.ir import Operation
 
-from . import integer, math_functions, trigonometry
+from . import f64_error, f64_exponential, f64_logarithm, f64_trigonometry, integer, math_functions, trigonometry
 from .emit import Function
-from .types import F32, I1, Value, element_of
+from .types import F32, F64, I1, Value, element_of
 
 Emit = Callable[..., Value]
 
@@ -64,6 +64,30 @@ def _fused(f: Function, a: Value, b: Value, c: Value) -> Value:
     return f.fma(a, b, c)
 
 
+def _function(double: Emit, single: Emit | None = None) -> Emit:
+    """A function of f64 and of f32; where the latter has no code of its own, rounded from f64."""
+
+    def emit(f: Function, *values: Value) -> Value:
+        if element_of(values[0].type) == F64:
+            return double(f, *values)
+        if single is not None:
+            return single(f, *values)
+        wide = double(f, *(f.cast("fpext", value, F64) for value in values))
+        return f.cast("fptrunc", wide, F32)
+
+    return emit
+
+
+def _power_f64(f: Function, x: Value, y: Value) -> Value:
+    return math_functions.signed_power(f, x, y, f64_logarithm.pow_of_magnitude(f, math_functions.fabs(f, x), y))
+
+
+def power_of_integer(f: Function, x: Value, exponent: Value) -> Value:
+    """math.fpowi: x to an integer power, by way of f64, which holds every i32."""
+    wide, y = f.cast("fpext", x, F64), f.cast("sitofp", exponent, F64)
+    return f.cast("fptrunc", _power_f64(f, wide, y), element_of(x.type))
+
+
 FLOAT: dict[type[Operation], Emit] = {
     arith.AddfOp: Function.fadd,
     arith.SubfOp: Function.fsub,
@@ -84,13 +108,29 @@ FLOAT: dict[type[Operation], Emit] = {
     math.SqrtOp: _intrinsic("llvm.sqrt"),
     math.RsqrtOp: math_functions.rsqrt,
     math.FmaOp: _fused,
-    math.ExpOp: math_functions.exp,
-    math.LogOp: math_functions.log,
-    math.TanhOp: math_functions.tanh,
-    math.ErfOp: math_functions.erf,
-    math.SinOp: trigonometry.sin,
-    math.CosOp: trigonometry.cos,
-    math.PowFOp: math_functions.pow,
+    math.ExpOp: _function(f64_exponential.exp, math_functions.exp),
+    math.Exp2Op: _function(f64_exponential.exp2),
+    math.ExpM1Op: _function(f64_exponential.expm1),
+    math.LogOp: _function(f64_logarithm.log, math_functions.log),
+    math.Log2Op: _function(f64_logarithm.log2),
+    math.Log10Op: _function(f64_logarithm.log10),
+    math.Log1pOp: _function(f64_logarithm.log1p),
+    math.PowFOp: _function(_power_f64, math_functions.pow),
+    math.CbrtOp: _function(f64_logarithm.cbrt),
+    math.TanhOp: _function(f64_exponential.tanh, math_functions.tanh),
+    math.SinhOp: _function(f64_exponential.sinh),
+    math.CoshOp: _function(f64_exponential.cosh),
+    math.AsinhOp: _function(f64_logarithm.asinh),
+    math.AcoshOp: _function(f64_logarithm.acosh),
+    math.AtanhOp: _function(f64_logarithm.atanh),
+    math.SinOp: _function(f64_trigonometry.sin, trigonometry.sin),
+    math.CosOp: _function(f64_trigonometry.cos, trigonometry.cos),
+    math.TanOp: _function(f64_trigonometry.tan),
+    math.AsinOp: _function(f64_trigonometry.asin),
+    math.AcosOp: _function(f64_trigonometry.acos),
+    math.AtanOp: _function(f64_trigonometry.atan),
+    math.Atan2Op: _function(f64_trigonometry.atan2),
+    math.ErfOp: _function(f64_error.erf, math_functions.erf),
 }
 INTEGER: dict[type[Operation], Emit] = {
     arith.AddiOp: Function.add,
@@ -102,6 +142,7 @@ INTEGER: dict[type[Operation], Emit] = {
     arith.RemUIOp: lambda f, a, b: integer.remainder(f, a, b, signed=False),
     arith.FloorDivSIOp: integer.floor_divide,
     arith.CeilDivSIOp: integer.ceil_divide,
+    arith.CeilDivUIOp: integer.ceil_divide_unsigned,
     arith.MaxSIOp: _intrinsic("llvm.smax"),
     arith.MinSIOp: _intrinsic("llvm.smin"),
     arith.MaxUIOp: _intrinsic("llvm.umax"),
@@ -114,8 +155,13 @@ INTEGER: dict[type[Operation], Emit] = {
     arith.ShRUIOp: Function.lshr,
     math.AbsIOp: _intrinsic("llvm.abs", (I1, 0)),
     math.CountLeadingZerosOp: _intrinsic("llvm.ctlz", (I1, 0)),
+    math.CountTrailingZerosOp: _intrinsic("llvm.cttz", (I1, 0)),
     math.CtPopOp: _intrinsic("llvm.ctpop"),
+    math.IPowIOp: integer.power,
 }
 
-F32_ONLY = (math.ExpOp, math.LogOp, math.TanhOp, math.ErfOp, math.SinOp, math.CosOp, math.PowFOp)
-"""Functions without an f64 form: no model asks for one."""
+UNSIGNED = (
+    *(arith.DivUIOp, arith.RemUIOp, arith.CeilDivUIOp, arith.ShRUIOp),
+    *(math.CountLeadingZerosOp, math.CountTrailingZerosOp, math.CtPopOp),
+)
+"""What sees the bits of an integer as they are: of an odd width, those above must be zero, not copies of the sign."""

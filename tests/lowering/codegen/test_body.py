@@ -294,5 +294,6 @@ def test_scalar_results_reach_every_lane() -> None:
 
 
 def test_an_operation_without_a_rule_is_named() -> None:
-    with pytest.raises(UnsupportedError, match=r"math\.acos in the body"):
-        compile_region(unary("math.acos", "f32", "f32"), resolve_target("x86-64-v3"), "kernel")
+    body = '%r = "test.unknown"(%a0) : (f32) -> f32\nlinalg.yield %r : f32'
+    with pytest.raises(UnsupportedError, match=r"unregistered in the body"):
+        compile_region(elementwise(["8xf32"], ["8xf32"], ["d0"] * 2, body, 1), resolve_target("x86-64-v3"), "kernel")
