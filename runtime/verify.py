@@ -94,7 +94,7 @@ def _verify_step(step: Step, sizes: dict[str, tuple[int, ...]], table_size: int,
 
 
 def _verify_buffer(buffer: BufferReference, sizes: tuple[int, ...], where: str) -> None:
-    """`sizes` of the space, -1 where a call decides."""
+    """`sizes` of the space, -1 where a call decides. A view may forget sizes that its source's type knows."""
     _require(
         0 <= buffer.index < len(sizes),
         f"{where} uses {buffer.space} {buffer.index}, of {len(sizes)}",
@@ -104,7 +104,8 @@ def _verify_buffer(buffer: BufferReference, sizes: tuple[int, ...], where: str) 
         buffer.offset >= 0 and buffer.size >= -1 and end < LARGEST,
         f"{where} uses {buffer.size} bytes at {buffer.offset} of its {buffer.space}",
     )
-    if size == -1 and buffer.space != "constants":
+    decided_by_call = -1 in (size, buffer.size)
+    if decided_by_call and buffer.space != "constants" and (size == -1 or buffer.offset <= size):
         return
     _require(
         buffer.slot == -1 and buffer.size >= 0 and end <= size,
