@@ -19,7 +19,7 @@ from xdsl.utils.exceptions import VerifyException
 from ..runtime.device import DeviceSpec
 from ..runtime.errors import ArgumentError, TosaicError
 from ..runtime.rates import Rates
-from ..tosa.dialect.base import TosaOp
+from ..tosa.dialect import ConstOp, TosaOp
 from . import tosa_to_linalg
 from .assign_devices import assign_devices
 from .const_eval import const_eval
@@ -155,7 +155,8 @@ def require_static_shapes(module: ModuleOp) -> None:
     TOSA leaves to shape inference what programs in linalg say: how the sizes of all other tensors follow from those.
     """
     for function in functions(module):
-        if not all(isinstance(op, TosaOp | func.ReturnOp) for op in function.body.block.ops):
+        computes = [op for op in function.body.block.ops if not isinstance(op, ConstOp | func.ReturnOp)]
+        if not computes or not all(isinstance(op, TosaOp) for op in computes):
             continue
         signature: FunctionType = function.function_type
         for position, type in enumerate(signature.inputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 from xdsl.dialects import tensor
@@ -97,6 +98,29 @@ class GatherOp(IRDLOperation):
             )
         if len(result) not in (len(indices) - 1 + len(source), len(indices) - 1 + len(source) - len(self.dims)):
             raise VerifyException("tensor.gather: the result has the indices' dimensions and those of a slice")
+
+
+@irdl_op_definition
+class ReshapeOp(IRDLOperation):
+    """The same elements in the shape that `shape` holds; xDSL's refuses sizes that are not known."""
+
+    name = "tensor.reshape"
+
+    source = operand_def(TensorType)
+    shape = operand_def(TensorType)
+    result = result_def(TensorType)
+
+    traits = traits_def(Pure())
+    assembly_format: ClassVar = (
+        "$source `(` $shape `)` attr-dict `:` `(` type($source) `,` type($shape) `)` `->` type($result)"
+    )
+
+    def verify_(self) -> None:
+        counts = [prod(shape) for shape in (shape_of(self.source), shape_of(self.result)) if DYNAMIC_INDEX not in shape]
+        if len(set(counts)) > 1:
+            raise VerifyException("tensor.reshape: the source and the result must have equally many elements")
+        if shape_of(self.shape) != (len(shape_of(self.result)),):
+            raise VerifyException("tensor.reshape: the shape must have a size for each dimension of the result")
 
 
 @irdl_op_definition
@@ -212,6 +236,7 @@ def _size(parser: Parser, sizes: list[SSAValue]) -> int:
 _OWN: Sequence[type[Operation]] = (
     GenerateOp,
     GatherOp,
+    ReshapeOp,
     RankOp,
     BitcastOp,
     PackSyntax,

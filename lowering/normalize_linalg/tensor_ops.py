@@ -28,7 +28,7 @@ from ...tosa.dialect.types import element_of, shape_of, tensor_type
 from ...tosa.elements import ElementsAttr, numpy_dtype
 from ...tosa.source import described
 from ..dialects.linalg import PARALLEL
-from ..dialects.tensor import BitcastOp, GatherOp, GenerateOp, RankOp
+from ..dialects.tensor import BitcastOp, GatherOp, GenerateOp, RankOp, ReshapeOp
 from ..ir import padding_value, reassociation_attr
 from ..sizes import Size, as_value, merged
 from ..tosa_to_linalg.body import Body
@@ -94,7 +94,7 @@ def _cast(op: tensor.CastOp, edit: Editor) -> None:
     edit.replace(edit.as_type(op.source, op.dest.type))
 
 
-def _reshape(op: tensor.ReshapeOp, edit: Editor) -> None:
+def _reshape(op: ReshapeOp, edit: Editor) -> None:
     """Through one dimension; sizes that the type leaves open are read from the shape operand."""
     type = tensor_type(op.result)
     rank = len(shape_of(op.source))
@@ -299,7 +299,7 @@ TENSOR_OPERATIONS: dict[type[Operation], Callable[..., None]] = {
     tensor.InsertOp: _insert,
     tensor.FromElementsOp: _from_elements,
     tensor.CastOp: _cast,
-    tensor.ReshapeOp: _reshape,
+    ReshapeOp: _reshape,
     tensor.ExtractSliceOp: _extract_slice,
     tensor.InsertSliceOp: _insert_slice_op,
     tensor.PadOp: _pad,

@@ -1,0 +1,71 @@
+"""The programs of tensors.mlir agree with numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from .programs import assert_equal, call, integers, shapes
+
+MATRICES = shapes(2, 8, seed=12)
+
+
+@pytest.mark.parametrize(("shape", "row", "count"), [((1, 1), 0, 1), ((7, 5), 2, 0), ((7, 0), 6, 1), ((33, 65), 3, 29)])
+def test_slices(shape: tuple[int, int], row: int, count: int) -> None:
+    a = integers(*shape)
+    replaced = a.copy()
+    replaced[0] = a[row]
+    assert_equal(call("tensors", "slices", a, row, count), [a[row : row + count], a[row], replaced])
+
+
+def test_strided() -> None:
+    a = integers(8, 6)
+    part = a[1::2, ::3]
+    replaced = a.copy()
+    replaced[::2, 1::3] = part
+    assert_equal(call("tensors", "strided", a), [part, replaced])
+
+
+@pytest.mark.parametrize("low", [0, 1, 5])
+@pytest.mark.parametrize("shape", MATRICES)
+def test_padded(shape: tuple[int, ...], low: int) -> None:
+    a = integers(*shape)
+    ones = np.pad(a, ((low, 2), (1, low)), constant_values=1)
+    assert_equal(
+        call("tensors", "padded", a, low, np.float32(9)), [ones, np.pad(a, ((0, low), (1, 0)), constant_values=9)]
+    )
+
+
+@pytest.mark.parametrize("m", [0, 1, 4, 33])
+def test_reshaped(m: int) -> None:
+    a = integers(m, 6)
+    got = call("tensors", "reshaped", a, np.array([3, 2 * m]))
+    assert_equal(got, [a.reshape(-1), a.reshape(m, 2, 3), a.reshape(3, 2 * m)])
+
+
+@pytest.mark.parametrize("m", [0, 1, 5])
+def test_generated(m: int) -> None:
+    products = np.arange(m)[:, None] * np.arange(3)
+    v = np.float32(7)
+    corner = np.array([[0, 0], [0, 7]], np.float32)
+    got = call("tensors", "generated", m, v)
+    assert_equal(got, [products.astype(np.float32), np.full(m, v), corner, np.array([2, m, 1])])
+
+
+@pytest.mark.parametrize(("shape", "count"), [((1, 1), 1), ((5, 7), 0), ((5, 7), 9), ((33, 2), 17)])
+def test_gathered(shape: tuple[int, int], count: int) -> None:
+    a = integers(*shape)
+    indices = np.random.default_rng(count).integers(0, shape[0], (count, 1)).astype(np.int32)
+    assert_equal(call("tensors", "gathered", a, indices), [a[indices[:, 0]], a[indices[:, 0], 0]])
+
+
+@pytest.mark.parametrize("n", [0, 1, 19])
+def test_bits(n: int) -> None:
+    a = integers(n)
+    assert_equal(call("tensors", "bits", a), [a.view(np.int32)])
+
+
+@pytest.mark.parametrize("shape", MATRICES)
+def test_untouched(shape: tuple[int, ...]) -> None:
+    a = integers(*shape)
+    assert_equal(call("tensors", "untouched", a), [a, np.zeros((0, 3), np.int8)])
