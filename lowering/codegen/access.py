@@ -189,7 +189,7 @@ def _linear(expression: AffineExpr, dims: int) -> tuple[list[int], int] | None:
 
 
 def evaluate(f: Function, expression: AffineExpr, indices: Sequence[Value]) -> Value:
-    """The value of an affine expression; its dimensions are never negative, so division truncates as it floors."""
+    """The value of an affine expression of loop indices, which are never negative."""
     match expression:
         case AffineDimExpr():
             return indices[expression.position]
@@ -202,10 +202,23 @@ def evaluate(f: Function, expression: AffineExpr, indices: Sequence[Value]) -> V
                     return f.add(left, right)
                 case AffineBinaryOpKind.Mul:
                     return f.mul(left, right)
-                case AffineBinaryOpKind.Mod:
-                    return f.urem(left, right)
-                case AffineBinaryOpKind.FloorDiv:
-                    return f.udiv(left, right)
-                case AffineBinaryOpKind.CeilDiv:
-                    return f.udiv(f.add(left, f.sub(right, i64(1))), right)
+            if expression.kind == AffineBinaryOpKind.CeilDiv:
+                left = f.add(left, f.sub(right, i64(1)))
+            modulo = expression.kind == AffineBinaryOpKind.Mod
+            if _never_negative(expression.lhs):
+                return f.urem(left, right) if modulo else f.udiv(left, right)
+            rest = f.op("srem", left, right)
+            rest = f.select(f.icmp("slt", rest, i64(0)), f.add(rest, right), rest)
+            return rest if modulo else f.op("sdiv", f.sub(left, rest), right)
     raise TypeError(f"indexing maps with symbols are not generated: {expression}")
+
+
+def _never_negative(expression: AffineExpr) -> bool:
+    match expression:
+        case AffineConstantExpr():
+            return expression.value >= 0
+        case AffineBinaryOpExpr():
+            modulo = expression.kind == AffineBinaryOpKind.Mod
+            return modulo or (_never_negative(expression.lhs) and _never_negative(expression.rhs))
+        case _:
+            return True

@@ -156,13 +156,15 @@ class KernelContext:
         return self._tensors[value]
 
     def tensor(self, value: SSAValue) -> Tensor:
-        """The buffer that holds `value`; views share that of their source, fills are a scalar in no buffer."""
+        """The buffer that holds `value`; views share that of their source, fills and scalars are in no buffer."""
         if value not in self._tensors:
             self._tensors[value] = self._derive(value)
         return self._tensors[value]
 
     def _derive(self, value: SSAValue) -> Tensor:
         operation = value.op if isinstance(value, OpResult) else None
+        if not isinstance(value.type, TensorType):
+            return Tensor(Value(PTR, "null"), (), value.type, self.scalar(value))
         if isinstance(operation, CollapseShapeOp | ExpandShapeOp):
             return replace(self.tensor(operation.src), shape=self.shape(value))
         if isinstance(operation, FillOp):

@@ -98,6 +98,8 @@ class Sizes:
 
     def raw(self, value: SSAValue) -> tuple[Extent, ...]:
         """The shape of a tensor as it is written before anything is solved."""
+        if not isinstance(value.type, TensorType):
+            return ()
         if value not in self._shapes:
             type = cast("TensorType[Attribute]", value.type)
             self._shapes[value] = tuple(

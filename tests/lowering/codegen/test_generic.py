@@ -85,6 +85,13 @@ def test_quasi_linear_access() -> None:
     check(elementwise(["7xi8"], ["21xi8"], ["d0 mod 7", "d0"], "linalg.yield %a0 : i8", 1))
 
 
+def test_subscripts_that_wrap_below_zero() -> None:
+    """Affine mod and floordiv round towards minus infinity."""
+    check(elementwise(["7xi32"], ["9xi32"], ["(d0 - 3) mod 7", "d0"], "linalg.yield %a0 : i32", 1))
+    maps = ["(d0 - 3) floordiv 2 + 2, (d1 - 5) ceildiv 3 + 1", ROWS]
+    check(elementwise(["6x5xi32"], ["9x12xi32"], maps, "linalg.yield %a0 : i32", 2))
+
+
 def test_index_of_merged_and_vectorised_loops() -> None:
     body = """
     %i = linalg.index 0 : index

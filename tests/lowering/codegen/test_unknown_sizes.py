@@ -329,3 +329,37 @@ def test_a_result_written_in_part_keeps_the_rest(size: int) -> None:
         code = Code(kernel.text, target=target)
         (result,) = run_kernel(code, "kernel", [vector, matrix], [matrix * 0], scalars=scalars, threads=2)
         np.testing.assert_array_equal(result, expected)
+
+
+def scaled_row_sums() -> RegionOp:
+    """sum over d1 of x * %2, then an element-wise generic on the sums: plus y, times %3."""
+    text = """
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %0, %c0 : tensor<?x?xf32>
+    %zero = arith.constant 0.0 : f32
+    %e = tensor.empty(%n) : tensor<?xf32>
+    %i = linalg.fill ins(%zero : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+    %r = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> ()>,
+      affine_map<(d0, d1) -> (d0)>], iterator_types = ["parallel", "reduction"]}
+      ins(%0, %2 : tensor<?x?xf32>, f32) outs(%i : tensor<?xf32>) {
+    ^bb0(%x: f32, %scale: f32, %total: f32):
+      %p = arith.mulf %x, %scale : f32
+      %t = arith.addf %total, %p : f32
+      linalg.yield %t : f32
+    } -> tensor<?xf32>
+    %g = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>],
+      iterator_types = ["parallel"]} ins(%r, %1 : tensor<?xf32>, tensor<?xf32>) outs(%e : tensor<?xf32>) {
+    ^bb0(%x: f32, %y: f32, %old: f32):
+      %s = arith.addf %x, %y : f32
+      %t = arith.mulf %s, %3 : f32
+      linalg.yield %t : f32
+    } -> tensor<?xf32>
+    "dispatch.yield"(%g) : (tensor<?xf32>) -> ()"""
+    return parse_region(["?x?xf32", "?xf32", ":f32", ":f32"], ["?xf32"], text)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SIZES, SIZES)
+def test_reduction_with_epilogue_and_scalars(rows: int, columns: int) -> None:
+    arrays = [integers((rows, columns), np.float32), integers((rows,), np.float32, 1)]
+    compiled(scaled_row_sums).check([*arrays, np.asarray(2, np.float32), np.asarray(-4, np.float32)])
