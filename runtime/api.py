@@ -15,7 +15,7 @@ from typing import Any, overload
 
 import numpy.typing as npt
 
-from .artifact import Artifact, Signature, TensorInfo
+from .artifact import Artifact, Signature, TensorInfo, Variant
 from .device import Executable
 from .errors import ArgumentError
 from .executor import SignatureExecutor, name_outputs, order_inputs
@@ -100,6 +100,11 @@ class Program:
         preferred = [name for name in (*_DEFAULT_SIGNATURES, *self.signatures) if name in self.signatures]
         stands_out = preferred[0] in _DEFAULT_SIGNATURES or len(preferred) == 1
         self._main = self.signatures[preferred[0]] if stands_out else None
+
+    @property
+    def variant(self) -> Variant:
+        """What was chosen of the artifact for the devices at hand."""
+        return self._loaded.variant
 
     @property
     def devices(self) -> tuple[tuple[str, Executable], ...]:

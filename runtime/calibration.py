@@ -25,6 +25,7 @@ from .rates import Rates
 
 if TYPE_CHECKING:
     from ..lowering.target import Target
+    from .api import Program
     from .measure import Profile, StepProfile
 
 _VERSION = 1
@@ -48,7 +49,7 @@ def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None)
 
     folder: of the cache, by default the user's. Raises DeviceError where the machine cannot run it.
     """
-    path = _path(spec, target.name, folder)
+    path = _path(spec.kind, spec.threads, target.name, folder)
     known = _read(path)
     if known is None:
         known = _measure(spec, target)
@@ -61,11 +62,34 @@ def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None)
 
 def known_rates(spec: DeviceSpec, target: str, folder: Path | None = None) -> Rates | None:
     """What was measured before of a device with code for the target of that name."""
-    return _read(_path(spec, target, folder))
+    return _read(_path(spec.kind, spec.threads, target, folder))
 
 
-def _path(spec: DeviceSpec, target: str, folder: Path | None) -> Path:
-    machine = [_VERSION, str(spec), target, host_name(), sorted(host_features())]
+def rates_of(program: Program, folder: Path | None = None) -> dict[str, Rates]:
+    """The rates of the devices of a loaded program, by name, as far as they are known or the compiler can be asked."""
+    rates: dict[str, Rates] = {}
+    for slot, image in zip(program.artifact.devices, program.variant.images, strict=True):
+        spec = DeviceSpec(slot.kind, slot.threads or None)
+        known = known_rates(spec, image.target, folder) or _measured_if_possible(spec, image.target, folder)
+        if known is not None:
+            rates[slot.name] = known
+    return rates
+
+
+def _measured_if_possible(spec: DeviceSpec, target: str, folder: Path | None) -> Rates | None:
+    try:
+        from ..lowering.target import resolve_target
+        from ..lowering.targets.devices import device_targets
+
+        host = resolve_target("host")
+        chosen = host if target == host.name else resolve_target(target) if spec.kind == "cpu" else host
+        return measured_rates(spec, device_targets([spec], chosen)[spec.name], folder)
+    except (ImportError, TosaicError):
+        return None
+
+
+def _path(kind: str, threads: int | None, target: str, folder: Path | None) -> Path:
+    machine = [_VERSION, kind, threads, target, host_name(), sorted(host_features())]
     key = hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:32]
     return (folder or default_folder()) / f"rates-{key}.json"
 

@@ -11,8 +11,8 @@ from .api import Function, Program
 from .atomic import atomic_write
 from .measure import Profile, Timing
 
-_RIGHT = ">"
-_LEFT = "<"
+RIGHT = ">"
+LEFT = "<"
 
 
 def format_table(header: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
@@ -44,7 +44,7 @@ def describe_plan(program: Program) -> str:
 
 def _describe_function(function: Function) -> str:
     signature, segments = function.signature, function.executor.segments
-    header = {"step": _RIGHT, "device": _LEFT, "MFLOP": _RIGHT, "KB": _RIGHT, "kernel": _LEFT, "dispatch": _LEFT}
+    header = {"step": RIGHT, "device": LEFT, "MFLOP": RIGHT, "KB": RIGHT, "kernel": LEFT, "dispatch": LEFT}
     steps = [(device, step) for device, segment in segments for step in segment.steps]
     rows = [
         (str(number), device, f"{step.flops / 1e6:.2f}", f"{step.bytes / 1e3:.1f}", step.kernel, step.description)
@@ -81,8 +81,8 @@ def describe_profile(profile: Profile, peaks: Mapping[str, float]) -> str:
     """Per dispatch: time, share, rate, and the part of the measured peak (of one core, by dtype) of all threads."""
     durations = [step.duration() for step in profile.steps]
     total = sum(durations)
-    header = {"step": _RIGHT, "us": _RIGHT, "%": _RIGHT, "GFLOP/s": _RIGHT, "% peak": _RIGHT, "GB/s": _RIGHT}
-    header |= {"device": _LEFT, "dispatch": _LEFT}
+    header = {"step": RIGHT, "us": RIGHT, "%": RIGHT, "GFLOP/s": RIGHT, "% peak": RIGHT, "GB/s": RIGHT}
+    header |= {"device": LEFT, "dispatch": LEFT}
     rows = []
     for number, (row, duration) in enumerate(zip(profile.steps, durations, strict=True)):
         step = row.step
