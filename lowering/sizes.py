@@ -45,7 +45,8 @@ class Sizes:
 
     def of(self, value: SSAValue) -> tuple[Size, ...]:
         """The extents of the tensor `value`."""
-        if value not in self._known:
+        # An answer that nobody made use of may have been erased since.
+        if value not in self._known or any(map(_is_erased, self._known[value])):
             shape = shape_of(value)
             found = self._find(value) if DYNAMIC_INDEX in shape else shape
             self._known[value] = tuple(
@@ -111,6 +112,10 @@ class Sizes:
             if len(kept) < len(shape) and known == shape[len(kept)]:  # else of extent one, and gone from the result
                 kept.append(size)
         return kept
+
+
+def _is_erased(size: Size) -> bool:
+    return isinstance(size, OpResult) and size.op.parent is None
 
 
 def merged(static: Sequence[int], dynamic: Iterable[SSAValue]) -> tuple[Size, ...]:
