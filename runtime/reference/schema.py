@@ -113,7 +113,7 @@ _SLICE: Mapping[str, Test] = {"offsets": _INTEGERS, "sizes": _MAYBE_SIZES, "stri
 _ANY = 1 << 16
 
 _CASTS = ("extf", "truncf", "sitofp", "uitofp", "fptosi", "fptoui", "extsi", "extui", "trunci", "index_cast")
-_SAME = ("encoding.set", "encoding.unset", "tensor.cast", "arith.bitcast", "tensor.bitcast")
+_SAME = ("encoding.set_encoding", "encoding.unset_encoding", "tensor.cast", "arith.bitcast", "tensor.bitcast")
 
 FORMS: dict[str, Form] = {
     **{name: Form((count, count)) for name, count in (INTEGER_FUNCTIONS | FLOAT_FUNCTIONS).items()},
