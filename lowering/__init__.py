@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .compile import compile
+from .object_file import ObjectFile, emit_object
 from .target import known_targets
 
-__all__ = ["compile", "known_targets"]
+__all__ = ["ObjectFile", "compile", "emit_object", "known_targets"]
