@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
+from .parallel import vector_loop
 from .product import widen
 from .types import Value, bits_of, is_float, vector_type
 
@@ -76,14 +77,20 @@ def copy_run(f: Function, conversion: Conversion, source: Value, destination: Va
 
 
 def copy_any(f: Function, conversion: Conversion, source: Value, destination: Value, count: Value) -> None:
-    """As `copy_run`, of a number of elements known only at run time; what is narrower than a vector, one by one."""
-    lanes = conversion.lanes
-    whole = f.and_(count, i64(-lanes))
-    for begin, end, width in ((i64(0), whole, lanes), (whole, count, 1)):
-        with f.loop(begin, end, width) as loop:
-            type = vector_type(conversion.source, width)
-            value = f.load(type, _element(f, source, conversion.source_bytes, loop.index))
-            f.store(conversion.apply(f, value), _element(f, destination, conversion.panel_bytes, loop.index))
+    """As `copy_run`, of a number of elements known only at run time."""
+
+    def move(index: Value, width: int, mask: Value | None) -> None:
+        pointer = _element(f, source, conversion.source_bytes, index)
+        stored = vector_type(f"i{8 * conversion.source_bytes}", width)
+        bits = f.load(stored, pointer) if mask is None else f.masked_load(stored, pointer, mask)
+        value = conversion.apply(f, f.bitcast(bits, vector_type(conversion.source, width)))
+        to = _element(f, destination, conversion.panel_bytes, index)
+        if mask is None:
+            f.store(value, to)
+        else:
+            f.masked_store(f.bitcast(value, vector_type(f"i{8 * conversion.panel_bytes}", width)), to, mask)
+
+    vector_loop(f, conversion.target, i64(0), count, conversion.lanes, move)
 
 
 def fill_run(f: Function, conversion: Conversion, destination: Value, count: int, value: int | float) -> None:

@@ -35,7 +35,8 @@ def emit_plain_matmul(context: KernelContext, root: MatmulOp | BatchMatmulOp) ->
     if not view.right.lines_contiguous and view.left.lines_contiguous:
         view = view.turned()
     if exact and view.right.lines_contiguous:
-        product = StripProduct.of(context.target, view.left.element, view.right.element, accumulator, view.columns)
+        types = view.left.element, view.right.element, accumulator
+        product = StripProduct.of(context.target, *types, view.rows, view.columns)
         output = _output(context, root, view, product.columns, product.lanes)
         return Streamed(context, view, product, output).emit()
     return _emit_elements(context, root, view, accumulator)

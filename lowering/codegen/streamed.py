@@ -79,14 +79,14 @@ class StripProduct:
         return self.instruction == "vpdpbusd"
 
     @staticmethod
-    def of(target: Target, left: str, right: str, accumulator: str, columns: Extent) -> StripProduct:
-        """The fastest exact way that `target` has for these types; narrow strips for few columns."""
+    def of(target: Target, left: str, right: str, accumulator: str, rows: Extent, columns: Extent) -> StripProduct:
+        """The fastest exact way that `target` has for these types."""
         if (left, right, accumulator) == (I8, I8, I32) and target.vnni:
             return StripProduct(target, I8, I8, I32, 4, 4, "vpdpbusd")
         lanes = target.vector_bits // bits_of(accumulator)
         vectors = 4 if target.vector_registers > 16 else 2
         if isinstance(columns, int):
-            vectors = max(1, min(vectors, -(-columns // lanes)))
+            vectors = _vectors(target, lanes, rows, columns, vectors)
         if left == right and left in (I8, I16) and accumulator == I32 and target.architecture == "x86_64":
             return StripProduct(target, I16, right, I32, 2, vectors, "pmaddwd")
         return StripProduct(target, accumulator, right, accumulator, 1, vectors)
@@ -149,6 +149,29 @@ class StripProduct:
         return f.fma(left, right, sums) if is_float(self.accumulator) else f.add(sums, f.mul(left, right))
 
 
+def tallest(target: Target, vectors: int) -> int:
+    """The most rows of a tile so many registers wide whose sums, right side and one broadcast fit in registers."""
+    return max((target.vector_registers - 2) // vectors - 1, 1)
+
+
+def _vectors(target: Target, lanes: int, rows: Extent, columns: int, usual: int) -> int:
+    """How wide strips should be for these columns: what computes least in vain, the usual width if it is all the same.
+
+    Beyond the usual width, a strip that covers all columns.
+    """
+
+    def work(vectors: int) -> int:
+        strips, most = -(-columns // (vectors * lanes)), tallest(target, vectors)
+        height = rows if isinstance(rows, int) else most
+        tiles = -(-height // most)
+        return strips * vectors * tiles * -(-height // max(tiles, 1)) + strips * tiles
+
+    widths = [usual, *range(usual - 1, 0, -1)]
+    if usual * lanes < columns <= (usual + 2) * lanes:
+        widths += [usual + 1, usual + 2]
+    return min(widths, key=work)
+
+
 def _interleaved(elements: int, block: int, half: int) -> list[int]:
     """Picks that interleave the lower or upper halves of every `block` elements of two registers."""
     picks = []
@@ -174,18 +197,23 @@ class Streamed:
     @cached_property
     def steps(self) -> int:
         """Steps of k at a time: as many streams as prefetchers follow; more where many rows share them."""
-        return 16 if self.view.rows == 1 else 32
+        most = 16 if self.view.rows == 1 else 32
+        if not isinstance(self.view.k, int):
+            return most
+        steps = -(-self.view.k // self.product.k0)
+        parts = steps // most  # a remainder is spread over them
+        return -(-steps // parts) if parts else max(steps, 1)
 
     @property
     def pitch(self) -> int:
         """Bytes between rows of the panel."""
-        return _HEADER + self.steps * self.product.panel_step
+        return _HEADER + -(-self.steps * self.product.panel_step // 64) * 64
 
     @cached_property
     def heights(self) -> list[int]:
         """Rows of register tiles, highest first."""
         product = self.product
-        most = max((self.product.target.vector_registers - 2) // product.vectors - 1, 1)
+        most = tallest(product.target, product.vectors)
         if product.offset:
             most = max(most - 1, 1)
         rows = self.view.rows
@@ -222,7 +250,8 @@ class Streamed:
 
     @property
     def scratch_bytes(self) -> int:
-        return self.strips_at_once * self.strip_bytes + self.block_rows * self.pitch + self.staged_bytes
+        used = self.strips_at_once * self.strip_bytes + self.block_rows * self.pitch + self.staged_bytes
+        return -(-used // 64) * 64
 
     def emit(self) -> int:
         """Emits this thread's share; returns the bytes of scratch per thread."""
@@ -314,15 +343,15 @@ class Streamed:
             source = left.at(f, batch, f.add(row, line.index), k)
             header = f.gep(panel, f.mul(line.index, i64(self.pitch)))
             destination = f.gep(header, _HEADER)
+            if product.k0 > 1:
+                for at in range(0, self.pitch - _HEADER, 64):
+                    f.store(f.zero(vector_type(I8, 64)), f.gep(destination, at))
             if left.k_contiguous:
                 copy_any(f, conversion, source, destination, count)
             else:
                 with f.loop(i64(0), count) as element:
                     value = f.load(left.element, f.gep(source, f.mul(element.index, emit_extent(f, left.k))))
                     f.store(conversion.apply(f, value), f.gep(destination, f.mul(element.index, i64(size))))
-            if product.k0 > 1:
-                with f.loop(count, i64(self.steps * product.k0)) as tail:
-                    f.store(f.const(product.panel, 0), f.gep(destination, f.mul(tail.index, i64(size))))
             if product.offset:
                 f.store(self._offset_of(destination), header)
 
@@ -330,7 +359,7 @@ class Streamed:
         """-128 times the sum of a row of the panel (i8)."""
         f, bits = self.f, self.product.target.vector_bits
         lanes, total = bits // 32, f.zero(vector_type(I32, bits // 32))
-        for at in range(0, self.steps * self.product.panel_step, bits // 8):
+        for at in range(0, self.pitch - _HEADER, bits // 8):
             values = f.load(vector_type(I8, bits // 8), f.gep(row, at))
             total = f.instruction("vpdpbusd", total, f.const(vector_type(I8, bits // 8), -128), values)
         sum = f.call(I32, f"llvm.vector.reduce.add.v{lanes}i32", [total])
