@@ -136,8 +136,8 @@ class _Outliner:
     def _host_level(self, value: SSAValue) -> int:
         """The first level on which the host can read `value`."""
         op = value.op if isinstance(value, OpResult) else None
-        if op is None or op.parent is not self.block:
-            return 0
+        if op is None or op.parent is not self.block or isinstance(op, arith.ConstantOp):
+            return 0  # a constant may have been made only now, for a size that a type hides
         return self.level_of[op] + isinstance(op, RegionOp)
 
     def _outline(self, segment: _Segment) -> SegmentOp:
