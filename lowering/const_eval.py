@@ -17,19 +17,23 @@ from xdsl.ir import Attribute, Block, Operation
 from ..tosa.dialect import ConstOp
 from ..tosa.elements import ElementsAttr
 from .dialects.dispatch import RegionOp
-from .ir import constant_array, erase, erase_dead, functions
+from .ir import constant_array, erase, erase_dead, functions, host_blocks
 from .meaning import Array, evaluate_op
+
+TRANSFER = "device.transfer"
+"""Constants need none: they are in the artifact for every device."""
 
 
 def const_eval(module: ModuleOp) -> None:
     """Replace constant regions and views of every function by constants, in place."""
     for function in functions(module):
-        block = function.body.block
-        for op in list(block.ops):
-            if isinstance(op, RegionOp | CollapseShapeOp | ExpandShapeOp):
-                _evaluate(op)
-        erase_dead(block)
-        _deduplicate(block)
+        for block in host_blocks(function):
+            for op in list(block.ops):
+                if isinstance(op, RegionOp | CollapseShapeOp | ExpandShapeOp) or op.name == TRANSFER:
+                    _evaluate(op)
+            _deduplicate(block)
+        for block in reversed(host_blocks(function)):
+            erase_dead(block)
 
 
 def _evaluate(op: Operation) -> None:

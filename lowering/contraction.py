@@ -56,7 +56,7 @@ class Contraction:
         A dimension that only the left side and the result have counts rows, one that only the right side and the
         result have counts columns, one that all three have is a batch, and the rest is summed over.
         """
-        dims_of = [_dimensions(attribute.data) for attribute in encoding.indexing_maps]
+        dims_of = [_dimensions(attribute.data) for attribute in encoding.user_indexing_maps]
         sizes = [size.data for size in encoding.iteration_sizes]
         groups: dict[str, list[int]] = {"batch": [], "m": [], "n": [], "k": []}
         for dim, size in enumerate(sizes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import EmptyOp
@@ -17,17 +17,16 @@ from xdsl.ir import Attribute, Block, BlockArgument, OpResult, SSAValue
 from xdsl.rewriter import Rewriter
 
 from .dialects.dispatch import RegionOp
-from .dialects.encoding import EncodingAttr, LayoutAttr, SetOp, UnsetOp
-from .ir import erase, erase_dead, functions, regions, shape_of, tensor_type
+from .dialects.encoding import EncodingAttr, SetOp, UnsetOp
+from .ir import erase, erase_dead, functions, host_blocks, regions, tensor_type
 from .set_encodings import encoded
 
 _UNSAFE_ON_PADDING = frozenset(
     ["tensor.extract", "linalg.index"]
-    + [f"arith.{name}" for name in ("divf", "divsi", "divui", "remf", "remsi", "remui")]
-    + [f"math.{name}" for name in ("log", "log2", "log10", "log1p", "powf", "rsqrt")]
+    + [f"arith.{name}" for name in ("divsi", "divui", "remsi", "remui", "ceildivsi", "ceildivui", "floordivsi")]
 )
-"""Operations that an element-wise region must not do to the zeros that fill up tiles: what is infinite or NaN there
-would survive the multiplication with the zeros of the other operand, and an index would lead nowhere."""
+"""Operations that an element-wise region must not do to the zeros that fill up tiles: integers cannot be divided by
+zero, and an index would lead nowhere. Anything else that it makes of them is overwritten."""
 
 
 def hoist_encodings(module: ModuleOp) -> None:
@@ -35,10 +34,10 @@ def hoist_encodings(module: ModuleOp) -> None:
     for function in functions(module):
         for region in reversed(regions(function)):
             _propagate(region)
-        block = function.body.block
-        hoist_sets(block)
-        cancel_pairs(block)
-        erase_dead(block)
+        for block in host_blocks(function):
+            hoist_sets(block)
+            cancel_pairs(block)
+            erase_dead(block)
 
 
 def hoist_sets(block: Block) -> None:
@@ -51,33 +50,25 @@ def hoist_sets(block: Block) -> None:
         if first is not op:
             op.result.replace_all_uses_with(first.result)
             erase(op)
-        elif isinstance(op.source, OpResult):
+        elif isinstance(op.source, OpResult) and op.source.op.parent is block:
             op.detach()
             block.insert_op_after(op, op.source.op)
 
 
 def cancel_pairs(block: Block) -> None:
-    """Drop casts that change nothing, and sets of what was just unset from the very same encoding."""
+    """Drop casts that change nothing, and sets of what was just unset from the very same encoding.
+
+    A set promises zeros where tiles reach over the edge. Materialisation keeps the promise for what regions compute.
+    """
     for op in list(block.ops):
         if not isinstance(op, SetOp | UnsetOp):
             continue
         source = op.source
         if isinstance(op, SetOp) and isinstance(source, OpResult) and isinstance(source.op, UnsetOp):
             source = source.op.source
-        if source.type == op.result.type and (source is op.source or _is_exact(source)):
+        if source.type == op.result.type:
             op.result.replace_all_uses_with(source)
             erase(op)
-
-
-def _is_exact(value: SSAValue) -> bool:
-    """Whether tiles cover `value` without padding, whose content a fresh set would promise to be zero."""
-    layout = tensor_type(value).encoding
-    if not isinstance(layout, LayoutAttr):
-        return True
-    shape = shape_of(value)
-    return all(
-        shape[dim.data] % tile.data == 0 for dim, tile in zip(layout.inner_dims_pos, layout.inner_tiles, strict=True)
-    )
 
 
 def _propagate(region: RegionOp) -> None:
@@ -115,7 +106,7 @@ def _only_elementwise(region: RegionOp) -> GenericOp | None:
         return None
     generic = generics[0]
     parallel = all(iterator.data == IteratorType.PARALLEL for iterator in generic.iterator_types)
-    whole = all(argument.has_one_use() for argument in region.body.block.args)
+    whole = all(argument.has_one_use() for argument in region.body.block.args if isinstance(argument.type, TensorType))
     unsafe = any(inner.name in _UNSAFE_ON_PADDING for inner in generic.body.block.ops)
     return generic if parallel and whole and not unsafe else None
 

@@ -58,8 +58,8 @@ def host_blocks(function: func.FuncOp) -> list[Block]:
 
 
 def regions(function: func.FuncOp) -> list[RegionOp]:
-    """The dispatches of a function, in program order."""
-    return [op for op in function.body.block.ops if isinstance(op, RegionOp)]
+    """The dispatches of a function that are in no segment, those of its loops and branches last."""
+    return [op for block in host_blocks(function) for op in block.ops if isinstance(op, RegionOp)]
 
 
 def input_name(function: func.FuncOp, position: int) -> str:

@@ -1,23 +1,39 @@
 """set-encodings: says of every contraction operand what it is for, in words that no target owns.
 
-Around each region whose root is a matmul, batch matmul or convolution, operands pass through `encoding.set` and
-results through `encoding.unset`; inside, every tensor carries its encoding. Operands of the fused element-wise
-consumers have the encoding of the result, seen through the map they are read by: a bias is tiled along n.
+Around each region whose root is a matmul, batch matmul or convolution, operands pass through `encoding.set_encoding`
+and results through `encoding.unset_encoding`; inside, every tensor carries its encoding. Operands of the fused
+element-wise consumers have the encoding of the result, seen through the map they are read by: a bias is tiled along n.
 
 A convolution's filter [F, KH, KW, C] is encoded as the matrix [F, KH*KW*C] it is as the right side of a contraction;
 the region starts with the expansion back.
+
+A program can keep a contraction from being encoded (`encoding.data_tiling = false`) or ask for its tile
+(`encoding.tile_sizes = array<i64: m0, n0, k0>`).
 """
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import ArrayAttr, IntAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ArrayAttr,
+    DenseArrayBase,
+    DictionaryAttr,
+    IntAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    i1,
+)
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import PadOp
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 from xdsl.rewriter import Rewriter
 
+from ..runtime.errors import ArgumentError
+from ..tosa.source import described
 from .dialects.dispatch import RegionOp
-from .dialects.encoding import LHS, RESULT, RHS, EncodingAttr, SetOp, UnsetOp
+from .dialects.encoding import DATA_TILING, LHS, RESULT, RHS, TILE_SIZES, UNKNOWN, EncodingAttr, SetOp, UnsetOp
 from .dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
 from .ir import collapse, expand, functions, regions, shape_of, tensor_type
 
@@ -27,7 +43,7 @@ def set_encodings(module: ModuleOp) -> None:
     for function in functions(module):
         for region in regions(function):
             root = contraction_root(region)
-            if root is not None:
+            if root is not None and _wants_tiling(region, root):
                 _encode(region, root)
 
 
@@ -36,17 +52,45 @@ def contraction_root(region: RegionOp) -> PlainContraction | None:
     return next((op for op in region.body.block.ops if isinstance(op, PlainContraction)), None)
 
 
+def _wants_tiling(region: RegionOp, root: PlainContraction) -> bool:
+    """Whether `root` can be encoded and the program does not say otherwise.
+
+    Consumers that ask where they are would be given wrong answers in tiles.
+    """
+    if root.attributes.get(DATA_TILING) == IntegerAttr(0, i1):
+        return False
+    names = {inner.name for op in region.body.block.ops if isinstance(op, GenericOp) for inner in op.body.block.ops}
+    return "linalg.index" not in names
+
+
 def encoding_of(root: PlainContraction) -> EncodingAttr:
     """The encoding of the left side of `root`; `for_operand` leads to the others."""
     elements = [tensor_type(value).get_element_type() for value in root.operands]
+    sizes = [UNKNOWN if size == DYNAMIC_INDEX else size for size in root.iteration_sizes()]
     return EncodingAttr(
         IntAttr(LHS),
         StringAttr("conv_2d" if isinstance(root, Conv2DNhwcFhwcOp) else "matmul"),
         ArrayAttr(elements),
         root.get_indexing_maps(),
-        ArrayAttr(IntAttr(size) for size in root.iteration_sizes()),
+        ArrayAttr(IntAttr(size) for size in sizes),
         root.get_indexing_maps().data[LHS],
+        DictionaryAttr(_hints(root)),
     )
+
+
+def _hints(root: PlainContraction) -> dict[str, Attribute]:
+    """What the program asks for. Raises ArgumentError for tile sizes that are none."""
+    hints: dict[str, Attribute] = {}
+    if DATA_TILING in root.attributes:
+        hints["data_tiling"] = root.attributes[DATA_TILING]
+    tile = root.attributes.get(TILE_SIZES)
+    if tile is not None:
+        sizes = tile.get_values() if isinstance(tile, DenseArrayBase) else ()
+        if len(sizes) != 3 or min(sizes) < 1:
+            what = "must be array<i64: m0, n0, k0> of positive numbers"
+            raise ArgumentError(f"{described(root)}: {TILE_SIZES} {what}, got {tile}")
+        hints["tile_sizes"] = tile
+    return hints
 
 
 def encoded(type: Attribute, encoding: Attribute) -> TensorType:
@@ -97,7 +141,7 @@ def _split_roles(region: RegionOp) -> None:
     """Give every use of an argument with several uses an argument of its own, as their encodings differ."""
     block = region.body.block
     for argument in list(block.args):
-        uses = list(argument.uses)
+        uses = list(argument.uses) if isinstance(argument.type, TensorType) else []
         for use in uses[1:]:
             copy = block.insert_arg(argument.type, len(block.args))
             region.set_inputs([*region.inputs, region.inputs[argument.index]])

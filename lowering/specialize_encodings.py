@@ -13,52 +13,72 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAVal
 from xdsl.ir.affine import AffineDimExpr
 from xdsl.rewriter import Rewriter
 
-from .contraction import Contraction
 from .dialects.dispatch import RegionOp
-from .dialects.encoding import RHS, EncodingAttr, LayoutAttr, SetOp, UnsetOp
+from .dialects.encoding import LHS, RHS, EncodingAttr, LayoutAttr, SetOp, UnsetOp
 from .hoist_encodings import cancel_pairs, hoist_sets
-from .ir import erase_dead, functions, regions, tensor_type
-from .set_encodings import encoded
+from .ir import erase_dead, functions, host_blocks, regions, tensor_type
+from .set_encodings import contraction_root, encoded
 from .target import Target, Tile
+from .tiles import check_hints, chosen_tile
 
 
 def specialize_encodings(module: ModuleOp, targets: Mapping[str, Target]) -> None:
-    """Replace every EncodingAttr of `module`; `targets` maps each device to the target of its code."""
+    """Replace every EncodingAttr of `module`; `targets` maps the name of each device to the target of its code.
+
+    Raises ArgumentError where a program asks for a tile that the target does not have.
+    """
     resolved: dict[tuple[Attribute, str], Attribute] = {}
     for function in functions(module):
-        block = function.body.block
-        for op in block.ops:
-            if isinstance(op, RegionOp | SetOp | UnsetOp):
-                device = _device_of(op)
-                for value in _values(op):
-                    _specialize(value, targets[device], device, resolved)
-        cancel_pairs(block)
-        hoist_sets(block)
-        erase_dead(block)
+        blocks = host_blocks(function)
+        for block in blocks:
+            for op in block.ops:
+                if isinstance(op, RegionOp | SetOp | UnsetOp):
+                    device = _device_of(op)
+                    if isinstance(op, RegionOp):
+                        _check(op, targets[device])
+                    for value in _values(op):
+                        _specialize(value, targets[device], device, resolved)
+        for block in blocks:
+            cancel_pairs(block)
+            hoist_sets(block)
+            erase_dead(block)
         for region in regions(function):
             _merge_equal_operands(region)
 
 
-def layout_of(encoding: EncodingAttr, tile: Tile) -> LayoutAttr | None:
-    """The layout of a tensor whose contraction is computed with `tile`; None for rows."""
-    operand = encoding.operand_index.data
-    conv = encoding.op_type.data == "conv_2d"
-    if operand != RHS and (conv or not tile.pack_rows):
+def layout_of(encoding: EncodingAttr, tile: Tile | None) -> LayoutAttr | None:
+    """The layout of a tensor whose contraction is computed with `tile`; None for rows.
+
+    Where rows are not tiled, a left side that lies transposed is turned.
+    """
+    if tile is None:
         return None
-    if conv:
-        return LayoutAttr.of([0, 1], [tile.n0, tile.k0], [0, 1])
+    operand = encoding.operand_index.data
+    if encoding.op_type.data == "conv_2d":
+        return LayoutAttr.of([0, 1], [tile.n0, tile.k0], [0, 1]) if operand == RHS else None
     *_, m, n, k = range(len(encoding.iteration_sizes))
-    sizes = {m: tile.m0, n: tile.n0, k: tile.k0}
     position_of = {
         expr.position: position
         for position, expr in enumerate(encoding.tensor_map.data.results)
         if isinstance(expr, AffineDimExpr)
     }
+    sizes = {m: tile.m0, n: tile.n0, k: tile.k0}
     tiled = [(position_of[dim], size) for dim, size in sizes.items() if dim in position_of]
     positions = [position for position, _ in tiled]
     # Batches, and dimensions of extent one that are read at the constant 0, stay outermost as they are.
     outer = [position for position in range(len(encoding.tensor_map.data.results)) if position not in positions]
-    return LayoutAttr.of(positions, [size for _, size in tiled], [*outer, *positions]) if tiled else None
+    if operand == RHS or tile.pack_rows:
+        return LayoutAttr.of(positions, [size for _, size in tiled], [*outer, *positions]) if tiled else None
+    rows = [*outer, *positions]
+    is_left_side = operand == LHS and encoding.tensor_map == encoding.user_indexing_maps.data[LHS]
+    return LayoutAttr.of([], [], rows) if is_left_side and rows != sorted(rows) else None
+
+
+def _check(region: RegionOp, target: Target) -> None:
+    root = contraction_root(region)
+    encoding = tensor_type(root.result).encoding if root is not None else None
+    if root is not None and isinstance(encoding, EncodingAttr):
+        check_hints(root, encoding, target)
 
 
 def _merge_equal_operands(region: RegionOp) -> None:
@@ -103,5 +123,5 @@ def _specialize(value: SSAValue, target: Target, device: str, resolved: dict[tup
         return
     encoding = value.type.encoding
     if (encoding, device) not in resolved:
-        resolved[encoding, device] = layout_of(encoding, target.tile(Contraction.of(encoding))) or NoneAttr()
+        resolved[encoding, device] = layout_of(encoding, chosen_tile(target, encoding)) or NoneAttr()
     Rewriter.replace_value_with_new_type(value, encoded(tensor_type(value), resolved[encoding, device]))

@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, TensorType, i64
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, FloatAttr, IndexType, IntegerAttr, TensorType, i64
 from xdsl.ir import Attribute, Dialect, SSAValue
-from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def, traits_def
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+)
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
@@ -22,23 +31,32 @@ class MatmulOp(IRDLOperation):
 
     `lhs` is [M, K] or [B, M, K], `rhs` [N1, K1, N0, K0] or [B, N1, K1, N0, K0], the result [M, N] or [B, M, N].
     Types (lhs, rhs -> result): f32, f32|f16|i8 -> f32; bf16, bf16 -> f32; f16, f16 -> f32|f16; i8, i8 -> i32. A
-    narrower rhs is converted exactly as it is loaded. `rows` is M0, the rows of the register tile. `lhs_offset`
-    (integers only, 0 or 128) makes a signed left side unsigned for `vpdpbusd`; whoever sets it subtracts
-    offset * sum(rhs) afterwards.
+    narrower rhs is converted exactly as it is loaded. `columns` is N where only a call knows it. `rows` is M0, the rows
+    of the register tile. `lhs_offset` (integers only, 0 or 128) makes a signed left side unsigned for `vpdpbusd`;
+    whoever sets it subtracts offset * sum(rhs) afterwards.
     """
 
     name = "tiled.matmul"
 
     lhs = operand_def(TensorType)
     rhs = operand_def(TensorType)
+    columns = opt_operand_def(IndexType)
     result = result_def(TensorType)
     rows = prop_def(IntegerAttr)
     lhs_offset = opt_prop_def(IntegerAttr)
     traits = traits_def(Pure())
 
-    def __init__(self, lhs: SSAValue, rhs: SSAValue, result_type: Attribute, rows: int, lhs_offset: int = 0) -> None:
+    def __init__(
+        self,
+        lhs: SSAValue,
+        rhs: SSAValue,
+        result_type: Attribute,
+        rows: int,
+        lhs_offset: int = 0,
+        columns: SSAValue | None = None,
+    ) -> None:
         super().__init__(
-            operands=[lhs, rhs],
+            operands=[lhs, rhs, columns],
             result_types=[result_type],
             properties={
                 "rows": IntegerAttr(rows, i64),
@@ -50,6 +68,11 @@ class MatmulOp(IRDLOperation):
         ranks = [value.type.get_num_dims() for value in (self.lhs, self.rhs, self.result)]  # pyright: ignore
         if ranks not in ([2, 4, 2], [3, 5, 3]):
             raise VerifyException(f"tiled.matmul: ranks of lhs, rhs, result must be 2, 4, 2 or 3, 5, 3, got {ranks}")
+        shape = self.result.type.get_shape()  # pyright: ignore[reportAttributeAccessIssue]
+        if (self.columns is None) != (shape[-1] != DYNAMIC_INDEX):
+            raise VerifyException(
+                "tiled.matmul: columns must be given exactly where the result's type does not say them"
+            )
 
 
 @irdl_op_definition

@@ -21,10 +21,17 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 from ..dialects import dispatch, tiled
 from ..dialects.dispatch import RegionOp
 from ..ir import erase, identity_generic, shape_of, tensor_type
+from ..sizes import Sizes, split
+from .counts import RegionSizes
 
 
 def subtract_offset(
-    region: RegionOp, root: tiled.MatmulOp | tiled.Conv2DOp, tiles: BlockArgument, rhs_map: AffineMap, offset: int
+    region: RegionOp,
+    root: tiled.MatmulOp | tiled.Conv2DOp,
+    tiles: BlockArgument,
+    rhs_map: AffineMap,
+    offset: int,
+    sizes: Sizes,
 ) -> None:
     """Make the consumers of `root` in `region` see its result without what `offset` added.
 
@@ -43,7 +50,7 @@ def subtract_offset(
         generic = _read_by_generic(region, root.result)
     bias = _bias(generic, root.result, rank - 2)
     addend = region.inputs[bias.index] if bias is not None else None
-    sums = _column_sums(matrix, reduced, -offset, addend)
+    sums = _column_sums(matrix, reduced, -offset, addend, sizes)
     sums.device = region.device
     parent.insert_op_before(sums, region)
     if bias is not None:
@@ -79,17 +86,19 @@ def _is_transposed(rhs_map: AffineMap) -> bool:
     return isinstance(last, AffineDimExpr) and last.position == rhs_map.num_dims - 1
 
 
-def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue | None) -> RegionOp:
+def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue | None, sizes: Sizes) -> RegionOp:
     """A region that sums i8 `matrix` over dimension `reduced` in i32, times `factor`, plus `addend`."""
     shape = shape_of(matrix)
     rank = len(shape)
     kept = [dim for dim in range(rank) if dim != reduced]
     type = TensorType(i32, [shape[dim] for dim in kept])
     addends = [] if addend is None else [addend]
-    region = RegionOp([matrix, *addends], [type])
+    _, dims = split([sizes.of(matrix)[dim] for dim in kept])
+    region = RegionOp([matrix, *addends, *dims], [type], result_dims=dims)
     block = region.body.block
+    inside = block.args[1 + len(addends) :]
     zero = arith.ConstantOp(IntegerAttr(0, i32))
-    empty = EmptyOp([], type)
+    empty = EmptyOp(inside, type)
     fill = FillOp([zero.result], [empty.tensor])
 
     add = Block(arg_types=[tensor_type(matrix).get_element_type(), i32])
@@ -109,8 +118,8 @@ def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue |
     if addends:
         scale.add_op(product := arith.AddiOp(product, scale.args[1]))
     scale.add_op(YieldOp(product))
-    result = EmptyOp([], type)
-    inputs = [sums.res[0], *block.args[1:]]
+    result = EmptyOp(inside, type)
+    inputs = [sums.res[0], *block.args[1 : 1 + len(addends)]]
     identities = _maps(*[AffineMap.identity(rank - 1)] * (len(inputs) + 1))
     parallel = [IteratorTypeAttr.parallel()] * (rank - 1)
     scaled = GenericOp(inputs, [result.tensor], Region(scale), identities, parallel, [type])
@@ -149,7 +158,8 @@ def _add(region: RegionOp, generic: GenericOp, accumulated: SSAValue, correction
 
 def _read_by_generic(region: RegionOp, value: SSAValue) -> GenericOp:
     """A generic behind `value` that yields it unchanged, for all who use `value`."""
-    empty, generic = identity_generic(value)
+    told = RegionSizes(region)
+    empty, generic = identity_generic(value, [told.inside(size) for size in region.result_dims])
     region.body.block.insert_ops_before([empty, generic], region.yielded)
     value.replace_uses_with_if(generic.res[0], lambda use: use.operation is not generic)
     return generic

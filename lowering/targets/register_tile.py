@@ -43,12 +43,19 @@ def register_tile(target: Target, contraction: Contraction, k0: int, lhs_offset:
 
 
 def _fitting(target: Target, contraction: Contraction) -> Iterator[tuple[int, int]]:
-    """Every (m0, V) that fits in the registers. Without a fused multiply-add the product needs one more."""
-    budget = target.vector_registers - (1 if target.fma else 2)
-    for vectors in (1, 2, 3, 4):
-        most = (budget - 1 - vectors) // vectors
+    """Every (m0, V) that fits in the registers and has no more rows than the contraction."""
+    for vectors, most in tallest(target).items():
         for m0 in range(1, min(most, max(contraction.m, 1)) + 1):
             yield m0, vectors
+
+
+def tallest(target: Target) -> dict[int, int]:
+    """For every width of a register tile, in vectors, the most rows with which it fits in the registers.
+
+    Without a fused multiply-add the product needs a register more.
+    """
+    budget = target.vector_registers - (1 if target.fma else 2)
+    return {vectors: (budget - 1 - vectors) // vectors for vectors in (1, 2, 3, 4)}
 
 
 def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int) -> float:

@@ -17,15 +17,15 @@
 }) : () -> ()
 
 // CHECK:      %w = "tosa.const"
-// CHECK-NEXT: "encoding.set"(%w)
+// CHECK-NEXT: encoding.set_encoding %w
 // CHECK:      %v = "tosa.const"
-// CHECK-NEXT: "encoding.set"(%v)
+// CHECK-NEXT: encoding.set_encoding %v
 // CHECK:      [[A:%\d+]] = "dispatch.region"
-// CHECK:      [[A1:%\d+]] = "encoding.unset"([[A]])
-// CHECK-NEXT: [[A2:%\d+]] = "encoding.set"([[A1]])
+// CHECK:      [[A1:%\d+]] = encoding.unset_encoding [[A]]
+// CHECK-NEXT: [[A2:%\d+]] = encoding.set_encoding [[A1]]
 // CHECK:      [[B:%\d+]] = "dispatch.region"
-// CHECK:      [[B1:%\d+]] = "encoding.unset"([[B]])
-// CHECK-NEXT: [[B2:%\d+]] = "encoding.set"([[B1]])
+// CHECK:      [[B1:%\d+]] = encoding.unset_encoding [[B]]
+// CHECK-NEXT: [[B2:%\d+]] = encoding.set_encoding [[B1]]
 // CHECK-NEXT: [[C:%\d+]] = "dispatch.region"([[A2]], [[B2]])
-// CHECK-NOT:  encoding.set
+// CHECK-NOT:  encoding.set_encoding
 // CHECK:      "dispatch.region"([[C]],

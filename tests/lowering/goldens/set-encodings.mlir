@@ -15,14 +15,14 @@
   }) : () -> ()
 }) : () -> ()
 
-// CHECK-DAG:  [[FILTER:#\w+]] = #encoding.encoding<#builtin.int<1>, "conv_2d", [f32, f32, f32]
+// CHECK-DAG:  [[FILTER:#\w+]] = #encoding.encoding<operand_index = 1, op_type = conv_2d, element_types = [f32, f32, f32]
 // CHECK:      [[W:%\d+]] = tensor.collapse_shape %w {{.*}} into tensor<16x36xf32>
-// CHECK:      "encoding.set"(%x)
-// CHECK:      [[SET:%\d+]] = "encoding.set"([[W]]) : (tensor<16x36xf32>) -> tensor<16x36xf32, [[FILTER]]>
-// CHECK:      "encoding.set"(%bias)
+// CHECK:      encoding.set_encoding %x
+// CHECK:      [[SET:%\d+]] = encoding.set_encoding [[W]] : tensor<16x36xf32> -> tensor<16x36xf32, [[FILTER]]>
+// CHECK:      encoding.set_encoding %bias
 // CHECK:      [[R:%\d+]] = "dispatch.region"({{.*}}, [[SET]], {{.*}})
 // CHECK:        tensor.expand_shape
 // CHECK:        linalg.conv_2d_nhwc_fhwc
-// CHECK:      "encoding.unset"([[R]])
+// CHECK:      encoding.unset_encoding [[R]]
 // CHECK:      linalg.matmul
-// CHECK:      "encoding.unset"
+// CHECK:      encoding.unset_encoding

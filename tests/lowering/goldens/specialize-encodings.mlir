@@ -15,8 +15,8 @@
   }) : () -> ()
 }) : () -> ()
 
-// CHECK:      [[TILES:#\w+]] = #encoding.layout<[#builtin.int<0>, #builtin.int<1>], [#builtin.int<16>, #builtin.int<1>], [#builtin.int<0>, #builtin.int<1>]>
+// CHECK:      [[TILES:#\w+]] = #encoding.layout<inner_dims_pos = [0, 1], inner_tiles = [16, 1], outer_dims_perm = [0, 1]>
 // CHECK-NOT:  #encoding.encoding
-// CHECK:      [[W:%\d+]] = "encoding.set"({{.*}}) : (tensor<16x36xf32>) -> tensor<16x36xf32, [[TILES]]>
+// CHECK:      [[W:%\d+]] = encoding.set_encoding {{.*}} : tensor<16x36xf32> -> tensor<16x36xf32, [[TILES]]>
 // CHECK:      "dispatch.region"(%x, [[W]], %bias)
-// CHECK-NOT:  encoding.unset
+// CHECK-NOT:  encoding.unset_encoding

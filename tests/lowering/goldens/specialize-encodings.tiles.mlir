@@ -17,9 +17,9 @@
   }) : () -> ()
 }) : () -> ()
 
-// CHECK-DAG:  [[RHS:#\w+]] = #encoding.layout<[#builtin.int<2>, #builtin.int<1>], [#builtin.int<4>, #builtin.int<2>], [#builtin.int<0>, #builtin.int<2>, #builtin.int<1>]>
-// CHECK-DAG:  [[FACTOR:#\w+]] = #encoding.layout<[#builtin.int<2>], [#builtin.int<4>], [#builtin.int<0>, #builtin.int<1>, #builtin.int<2>]>
-// CHECK-DAG:  [[LHS:#\w+]] = #encoding.layout<[#builtin.int<1>, #builtin.int<2>], [#builtin.int<4>, #builtin.int<2>], [#builtin.int<0>, #builtin.int<1>, #builtin.int<2>]>
-// CHECK:      "encoding.set"(%w) : (tensor<1x4x3xf32>) -> tensor<1x4x3xf32, [[RHS]]>
-// CHECK:      "encoding.set"(%scale) : (tensor<1x1x3xf32>) -> tensor<1x1x3xf32, [[FACTOR]]>
-// CHECK:      "encoding.set"(%x) : (tensor<1x6x4xf32>) -> tensor<1x6x4xf32, [[LHS]]>
+// CHECK-DAG:  [[RHS:#\w+]] = #encoding.layout<inner_dims_pos = [2, 1], inner_tiles = [4, 2], outer_dims_perm = [0, 2, 1]>
+// CHECK-DAG:  [[FACTOR:#\w+]] = #encoding.layout<inner_dims_pos = [2], inner_tiles = [4], outer_dims_perm = [0, 1, 2]>
+// CHECK-DAG:  [[LHS:#\w+]] = #encoding.layout<inner_dims_pos = [1, 2], inner_tiles = [4, 2], outer_dims_perm = [0, 1, 2]>
+// CHECK:      encoding.set_encoding %w : tensor<1x4x3xf32> -> tensor<1x4x3xf32, [[RHS]]>
+// CHECK:      encoding.set_encoding %scale : tensor<1x1x3xf32> -> tensor<1x1x3xf32, [[FACTOR]]>
+// CHECK:      encoding.set_encoding %x : tensor<1x6x4xf32> -> tensor<1x6x4xf32, [[LHS]]>
