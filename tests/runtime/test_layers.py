@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "models" / "digits" / "digits_int8.tflite"
 PACKAGE = Path(tosaic.runtime.__path__[0])
 COMPILER = ("tosaic.importers", "tosaic.tosa", "tosaic.lowering", "xdsl", "llvmlite", "tflite")
-COMMANDS = {"calibration.py", "cli.py", "compilation.py"}
+COMMANDS = {"calibration.py", "cli.py", "compilation.py", "fallback.py"}
 """Files that compile when asked to; their imports of the compiler are inside functions."""
 
 RUN = """
