@@ -13,7 +13,7 @@ from .device import Array, Device, DeviceSpec, open_device, parse_devices
 from .errors import ArgumentError, DeviceError
 from .executor import SignatureExecutor, make_executor
 from .host_program.queues import Queue
-from .host_program.station import Station
+from .host_program.station import NamingErrors, Station
 
 
 class Loaded:
@@ -30,7 +30,8 @@ class Loaded:
                 # With several devices each has a thread, so that they work at the same time.
                 queue = Queue(slot.name) if len(devices) > 1 else None
                 self._queues += [queue] if queue else []
-                executable = device.load(image, artifact.constants)
+                with NamingErrors(slot.name):
+                    executable = device.load(image, artifact.constants)
                 self.stations.append(Station(slot.name, executable, image, queue))
         except BaseException:
             self.close()

@@ -16,11 +16,11 @@ class Clock:
 
     def __init__(self, ticks: Callable[[], int]) -> None:
         self._origin, self._begin = ticks(), time.perf_counter()
-        while True:
+        last, now = self._origin, self._begin
+        while now - self._begin < _CALIBRATION_SECONDS:
             last, now = ticks(), time.perf_counter()
-            if now - self._begin > _CALIBRATION_SECONDS and last > self._origin:
-                break
-        self._seconds_per_tick = (now - self._begin) / (last - self._origin)
+        passed = last - self._origin  # none where nothing was traced
+        self._seconds_per_tick = (now - self._begin) / passed if passed else 0.0
 
     def seconds(self, ticks: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
         since = (ticks.astype(np.int64) - self._origin).astype(np.float64)

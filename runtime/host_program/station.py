@@ -38,7 +38,7 @@ class Station:
         self.traces: list[SegmentTrace] | None = None
         self.is_closed = False
         self._queue = queue
-        self._naming_errors = _Naming(name)
+        self._naming_errors = NamingErrors(name)
         self._unsettled: list[Event] = []
 
     def execute(
@@ -97,7 +97,7 @@ class Station:
                 self.traces.append(SegmentTrace(self.name, bound.segment, seconds))
 
 
-class _Naming:
+class NamingErrors:
     """Errors of devices that pass it come out with the device's name."""
 
     __slots__ = ("_device",)
