@@ -211,8 +211,16 @@ def parse(data: memoryview) -> Artifact:
         raise MalformedFileError(f"the constants begin at byte {record.constants.offset}, no multiple of {ALIGNMENT}")
     metadata = {entry.key: entry.value for entry in record.metadata}
     artifact = Artifact(record.signatures, record.devices, variants, constants, metadata)
-    verify(artifact)
+    try:
+        verify(artifact)
+    except MalformedFileError as error:
+        raise MalformedFileError(_printable(str(error))) from None
     return artifact
+
+
+def _printable(text: str) -> str:
+    """`text` in one line: it may quote whatever stands in a damaged file."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _image(data: memoryview, image: ImageRecord) -> Image:

@@ -43,6 +43,7 @@ from .models import INTERESTING, flip_bits, seed_models, splice, truncate
 TIME_LIMIT_S = 20
 MEMORY_LIMIT_BYTES = 8 << 30
 _EXAMPLE = Path(__file__).parents[2] / "docs" / "example.mlir"
+_CONTROL_FLOW = Path(__file__).parents[1] / "programs" / "control_flow.mlir"
 _TOKEN = re.compile(rb'"[^"\n]*"|[%@#!]?[\w.]+|->|\s+|.', re.DOTALL)
 _NUMBER = re.compile(rb"-?\d+")
 _INPUT = TensorInfo("x", "float32", (1, 4, 6, 3))
@@ -136,10 +137,14 @@ def _written(format: tosaic.tosa.io.Format) -> list[bytes]:
 
 
 def _artifacts() -> list[bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "seed.module"
-        tosaic.lowering.compile(_programs()[0]).save(path)
-        return [path.read_bytes()]
+    """One of a model, one of programs of unknown sizes with control flow."""
+    files = []
+    for module in (_programs()[0], tosaic.tosa.read(_CONTROL_FLOW)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "seed.module"
+            tosaic.lowering.compile(module).save(path)
+            files.append(path.read_bytes())
+    return files
 
 
 def _arrays(save: Callable[..., None]) -> list[bytes]:
