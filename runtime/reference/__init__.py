@@ -5,8 +5,8 @@ what they mean. The compiler translates its IR to these records (`tosaic.lowerin
 as the oracle of tests. The device `reference` runs those of an artifact, which `file` writes, reads and verifies.
 
 Tensors are numpy arrays whose dtype holds the element type (`records.dtype_of`), scalars are 0-d. Integers wrap at
-their width as LLVM's do, odd widths included, and division by zero gives zero. Float contractions are computed in the
-accumulator's type in an unspecified order.
+their width as LLVM's do, odd widths included; division by zero gives zero, and leaves the dividend. Float contractions
+are computed in the accumulator's type in an unspecified order.
 """
 
 from . import contractions, control, elementwise, generics, layouts, structured, tensors  # noqa: F401  (registers the meanings)

@@ -19,9 +19,9 @@ _SIGNED: dict[str, Callable[..., Array]] = {
     "arith.subi": np.subtract,
     "arith.muli": np.multiply,
     "arith.divsi": numerics.truncating_divide,
-    "arith.floordivsi": np.floor_divide,
+    "arith.floordivsi": numerics.floor_divide,
     "arith.ceildivsi": numerics.ceiling_divide,
-    "arith.remsi": np.fmod,
+    "arith.remsi": numerics.remainder,
     "arith.maxsi": np.maximum,
     "arith.minsi": np.minimum,
     "arith.andi": np.bitwise_and,
@@ -35,8 +35,8 @@ _SIGNED: dict[str, Callable[..., Array]] = {
 
 _UNSIGNED: dict[str, Callable[..., Array]] = {
     "arith.divui": np.floor_divide,
-    "arith.ceildivui": numerics.ceiling_divide,
-    "arith.remui": np.remainder,
+    "arith.ceildivui": numerics.ceiling_divide_unsigned,
+    "arith.remui": numerics.remainder,
     "arith.maxui": np.maximum,
     "arith.minui": np.minimum,
     "arith.shrui": np.right_shift,

@@ -41,14 +41,33 @@ def population(values: Array) -> Array:
 
 
 def truncating_divide(dividend: Array, divisor: Array) -> Array:
-    """Integer division rounding towards zero."""
+    """Integer division rounding towards zero; zero where the divisor is zero."""
     quotient = np.floor_divide(dividend, divisor)
     inexact = quotient * divisor != dividend
     return quotient + (inexact & (quotient < 0)).astype(quotient.dtype)
 
 
+def remainder(dividend: Array, divisor: Array) -> Array:
+    """What truncating division leaves; the dividend where the divisor is zero."""
+    return dividend - truncating_divide(dividend, divisor) * divisor
+
+
+def floor_divide(dividend: Array, divisor: Array) -> Array:
+    """Truncating division, less one where the rest has the other sign than the divisor."""
+    quotient = truncating_divide(dividend, divisor)
+    inexact = quotient * divisor != dividend
+    return quotient - (inexact & ((dividend < 0) != (divisor < 0))).astype(quotient.dtype)
+
+
 def ceiling_divide(dividend: Array, divisor: Array) -> Array:
-    """Integer division rounding up."""
+    """Truncating division, plus one where the rest has the sign of the divisor."""
+    quotient = truncating_divide(dividend, divisor)
+    inexact = quotient * divisor != dividend
+    return quotient + (inexact & ((dividend < 0) == (divisor < 0))).astype(quotient.dtype)
+
+
+def ceiling_divide_unsigned(dividend: Array, divisor: Array) -> Array:
+    """Division of unsigned integers rounding up; zero where the divisor is zero."""
     quotient = np.floor_divide(dividend, divisor)
     return quotient + ((quotient * divisor != dividend) & (divisor != 0)).astype(quotient.dtype)
 
