@@ -86,7 +86,18 @@ def contraction(builder: Builder) -> Value:
     if name == "generic":
         return _written_out(builder, terms, lhs, rhs, init, number)
     maps = f" indexing_maps = [{', '.join(_maps(terms))}]" if plain.get(name, terms) != terms else ""
-    return builder.keep(builder.emit(f"linalg.{name}{maps} {operands} -> {init.type}", number, init.sizes))
+    hints = _hints(builder, lhs.element, init.element) if name in plain else ""
+    return builder.keep(builder.emit(f"linalg.{name}{maps}{hints} {operands} -> {init.type}", number, init.sizes))
+
+
+def _hints(builder: Builder, element: str, accumulator: str) -> str:
+    """Sometimes what a program may ask of data tiling, as far as every target can do it."""
+    hints = ["", "", "", " {encoding.data_tiling = false}"]
+    if (element, accumulator) in (("f32", "f32"), ("i8", "i32"), ("bf16", "f32")):
+        hints.append(" {encoding.data_tiling = true}")
+    if element == "f32":
+        hints.append(" {encoding.tile_sizes = array<i64: 2, 16, 1>}")
+    return builder.chance.one_of(hints)
 
 
 def _maps(terms: str) -> list[str]:
