@@ -123,6 +123,15 @@ def deploy(
             metavar="TRACE.json", help="Time every dispatch; write a Chrome/Perfetto trace.", show_default=False
         ),
     ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="-|PLAN.html",
+            help="Tell where each dispatch runs, prediction beside measurement: - prints a table, a file gets a "
+            "picture of the graph coloured by device.",
+            show_default=False,
+        ),
+    ] = None,
     print_ir_after: Annotated[
         str | None,
         typer.Option(
@@ -141,7 +150,7 @@ def deploy(
     """
     if output is not None and not input:
         raise ArgumentError("--output needs --input: say what to run on")
-    if print_ir_after is not None and (module or input or profile):
+    if print_ir_after is not None and (module or input or profile or plan):
         raise ArgumentError("--print-ir-after prints IR: there will be no program to write or run")
     pixels = _parse_range(image_range)
 
@@ -172,7 +181,7 @@ def deploy(
             with Phases(source.name, show_times=True) as phases:
                 print_ir(source, options, print_ir_after, dump_ir, phases.report)
             return
-        tells_plan = not (module or input or profile)
+        tells_plan = not (module or input or profile or plan)
         artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
     if devices is not None or threads is not None:
         from .loading import on_devices
@@ -181,10 +190,10 @@ def deploy(
 
     if module is not None:
         artifact.save(module)
-    if input or profile or module is None:
+    if input or profile or plan or module is None:
         from .execution import execute
 
-        execute(artifact, function, input or (), output, pixels, profile)
+        execute(artifact, function, input or (), output, pixels, profile, plan)
 
 
 def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool) -> Artifact:

@@ -13,6 +13,9 @@ from .notation import format_tensor, is_inline, parse_tensor
 from .progress import status, track
 from .results import Results, summarise
 
+TABLE = "-"
+"""What asks for the plan as a table instead of a picture."""
+
 if TYPE_CHECKING:
     from .api import Array, Function, Program
     from .artifact import Artifact
@@ -26,9 +29,11 @@ def execute(
     output: Path | None,
     pixels: tuple[float, float],
     trace: Path | None,
+    picture: str | None,
 ) -> None:
     """Run function `name` on what the `--input` options say, or tell plan and latency; then profile if asked to.
 
+    picture: where to draw the plan, or "-" to tell it as a table.
     Raises ArgumentError, MalformedFileError, DeviceError, OSError.
     """
     with load(artifact) as program:
@@ -46,11 +51,13 @@ def execute(
             from .measure import example_inputs
 
             inputs = example_inputs(function.inputs)
-            if trace is None:
+            if trace is None and picture is None:
                 _print_plan(program)
                 _print_benchmark(program, function, inputs)
         if trace is not None:
             _print_profile(function, inputs, trace)
+        if picture is not None:
+            _print_placement(program, function, inputs, picture)
 
 
 def _run(function: Function, samples: Samples, output: Path | None) -> None:
@@ -97,6 +104,24 @@ def _print_benchmark(program: Program, function: Function, inputs: Sequence[Arra
     with status("measuring"):
         timing = benchmark(function.executor, inputs)
     print(describe_timing(function, timing, program.threads))
+
+
+def _print_placement(
+    program: Program, function: Function, inputs: Sequence[Array] | Mapping[str, Array], picture: str
+) -> None:
+    """The plan with predicted and measured times, as a table or as an HTML file."""
+    from .calibration import rates_of
+    from .measure import profile
+    from .plan import make_plan
+    from .plan_report import describe_placement, save_picture
+
+    ordered = order_inputs(function.signature, inputs) if isinstance(inputs, Mapping) else inputs
+    with status("measuring"):
+        plan = make_plan(program, function, rates_of(program), profile(function.executor, ordered))
+    if picture == TABLE:
+        print(describe_placement(plan))
+    else:
+        save_picture([plan], Path(picture))
 
 
 def _print_profile(function: Function, inputs: Sequence[Array] | Mapping[str, Array], trace: Path) -> None:

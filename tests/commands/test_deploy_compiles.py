@@ -208,3 +208,16 @@ def test_from_the_shell(tmp_path: Path) -> None:
     shell = ["bash", "-o", "pipefail", "-c", line]
     done = subprocess.run(shell, capture_output=True, text=True, env=environment, cwd=DIGITS)
     assert digits_read(Outcome(done.returncode, done.stdout, done.stderr)) == list(range(10))
+
+
+def test_where_dispatches_run_as_a_table_and_as_a_picture(deploy: Deploy, tmp_path: Path) -> None:
+    devices = ["--devices", "cpu:1,reference", "--place", "conv*=reference,*=cpu:1"]
+    table = deploy(MODEL, *devices, "--plan", "-")
+    assert table.code == 0
+    assert re.search(r"^ +0 +reference .* conv_2d 3x3/2 ", table.out, re.MULTILINE)
+    assert re.search(r"^ +1 +cpu:1 .* from reference  depthwise ", table.out, re.MULTILINE)
+    picture = deploy(MODEL, *devices, "--plan", tmp_path / "plan.html")
+    assert (picture.code, picture.out) == (0, "")
+    assert "<svg" in (tmp_path / "plan.html").read_text()
+    unknown = deploy(MODEL, *devices[:2], "--place", "konv*=reference", "--plan", "-")
+    assert unknown.code == 2 and "konv*" in unknown.err and unknown.err.count("\n") == 1
