@@ -29,6 +29,7 @@ from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue, Use
 from xdsl.ir.affine import AffineDimExpr
 from xdsl.traits import IsTerminator
 
+from ..dialects.device import TransferOp
 from ..dialects.linalg import (
     BatchMatmulOp,
     BatchMmt4dOp,
@@ -202,11 +203,20 @@ class _Grouping:
         for op in cluster:
             in_place = identity_operands(op)
             for index, value in enumerate(operands_with_captures(op)):
+                if group.root is not None and self._is_elsewhere(value, group):
+                    return False  # the root need not wait for another device
                 if value in inside or self._computed_by(value) is not group:
                     continue
                 if index not in in_place or value not in self.group_of:
                     return False
         return True
+
+    def _is_elsewhere(self, value: SSAValue, group: Group) -> bool:
+        """Whether `value` comes from another device than that which `group` wishes for."""
+        producer = self._computed_by(value)
+        return isinstance(value.owner, TransferOp) or not (
+            producer is None or _agree(producer.affinity, group.affinity)
+        )
 
     def _same_space(self, first: SSAValue, second: SSAValue) -> bool:
         return self.extents.shape(first) == self.extents.shape(second)
