@@ -33,7 +33,7 @@ from .checks import check_program
 from .contractions import lower_contraction
 from .editor import Editor
 from .elementwise import is_tensor_arithmetic, lower_tensor_arithmetic
-from .named_ops import expand_named, is_unsigned
+from .named_ops import expand_named, is_unsigned, settle_named
 from .outs import settle_fill, settle_generic
 from .scalars import lift_scalars
 from .tensor_ops import TENSOR_OPERATIONS
@@ -77,6 +77,7 @@ def _rewrite(op: Operation, edit: Editor) -> bool:
         if not _is_known(op):
             expand_named(op, edit)
         else:
+            settle_named(op)
             separate_accumulator(op, edit)
     elif type(op) in TENSOR_OPERATIONS:
         TENSOR_OPERATIONS[type(op)](op, edit)

@@ -22,6 +22,7 @@ from ..dialects.linalg import BatchMatmulOp, MatmulOp
 from ..sizes import Size, product
 from .accumulators import filled_with
 from .editor import Editor
+from .named_ops import settle_named
 
 _KINDS = "bmnk"
 _CASTS = (arith.ExtFOp, arith.ExtSIOp)
@@ -41,6 +42,7 @@ def lower_contraction(op: GenericOp, edit: Editor) -> bool:
     maps = [_map(loops, side.order) for side in (lhs, rhs, out)]
     matmul = (BatchMatmulOp if batched else MatmulOp)(lhs.matrix(edit), rhs.matrix(edit), init)
     matmul.indexing_maps = ArrayAttr(AffineMapAttr(map) for map in maps)
+    settle_named(matmul)
     matmul.attributes |= op.attributes
     sums = out.restored(edit, edit.insert(matmul).result)
     if not filled_with(out.value, 0):

@@ -16,10 +16,11 @@ from ...tosa.dialect.types import element_of, is_float, shape_of
 from ...tosa.source import described
 from ..dialects.linalg import PARALLEL, REDUCTION, NamedOp, StructuredOp
 from ..dialects.linalg.attributes import TypeFnAttr
+from ..dialects.linalg.contractions import MappedContractionOp
 from ..dialects.linalg.named import MULTIPLY_ADD
 from ..dialects.linalg.shaped import SoftmaxOp
 from ..dialects.linalg.structured import RegionOp, ScalarFunctionOp
-from ..dialects.linalg.windows import PoolingNhwcMaxOp, PoolingNhwcSumOp
+from ..dialects.linalg.windows import PoolingNhwcMaxOp, PoolingNhwcSumOp, WindowOp
 from ..tosa_to_linalg.body import Body
 from .editor import Editor
 from .scalar_functions import NoSuchFunction, apply
@@ -41,6 +42,17 @@ def expand_named(op: StructuredOp | NamedOp, edit: Editor) -> None:
         edit.anchor.attributes.pop("cast", None)
         maps = op.indexing_maps_of_operands()
         edit.replace(*edit.generic_of(op.inputs, op.outputs, maps, op.ITERATORS, body))
+
+
+def settle_named(op: NamedOp) -> None:
+    """Say what programs may leave out, and leave out the maps that an operation has anyway."""
+    if isinstance(op, WindowOp):
+        op.set_steps(op.stride_values, op.dilation_values)
+    elif isinstance(op, MappedContractionOp) and op.indexing_maps is not None:
+        maps = op.indexing_maps
+        op.indexing_maps = None
+        if op.get_indexing_maps() != maps:
+            op.indexing_maps = maps
 
 
 def named_function(op: NamedOp) -> str:

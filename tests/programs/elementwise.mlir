@@ -73,22 +73,6 @@ func.func @whole_tensors(%a: !matrix, %b: !matrix) -> (!matrix, tensor<?x?xi1>, 
   return %3, %1, %4 : !matrix, tensor<?x?xi1>, tensor<?x?xi32>
 }
 
-func.func @named(%a: !matrix, %b: !matrix) -> (!matrix, !matrix) {
-  %0 = linalg.add ins(%a, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
-  %1 = linalg.mul ins(%0, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
-  %2 = linalg.sub ins(%1, %a : !matrix, !matrix) outs(%a : !matrix) -> !matrix
-  %3 = linalg.max ins(%2, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
-  %4 = linalg.square ins(%3 : !matrix) outs(%a : !matrix) -> !matrix
-  %5 = linalg.elementwise kind=#linalg.elementwise_kind<negf> ins(%4 : !matrix) outs(%a : !matrix) -> !matrix
-  %6 = linalg.map { arith.minimumf } ins(%5, %a : !matrix, !matrix) outs(%b : !matrix)
-  %7 = linalg.map ins(%6 : !matrix) outs(%b : !matrix)
-    (%x: f32) {
-      %8 = arith.addf %x, %x : f32
-      linalg.yield %8 : f32
-    }
-  return %5, %7 : !matrix, !matrix
-}
-
 // Where the elements stand: row * 100 + column, and the element where they are equal.
 func.func @indices(%a: !matrix) -> (tensor<?x?xindex>, !matrix) {
   %c0 = arith.constant 0 : index
@@ -121,6 +105,22 @@ func.func @constants(%a: tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<2x3xi64>) 
   return %3, %4 : tensor<2x3xf32>, tensor<2x3xi64>
 }
 
+func.func @named(%a: !matrix, %b: !matrix) -> (!matrix, !matrix) {
+  %0 = linalg.elementwise <add> ins(%a, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
+  %1 = linalg.elementwise <mul> ins(%0, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
+  %2 = linalg.elementwise <sub> ins(%1, %a : !matrix, !matrix) outs(%a : !matrix) -> !matrix
+  %3 = linalg.elementwise <max_signed> ins(%2, %b : !matrix, !matrix) outs(%a : !matrix) -> !matrix
+  %4 = linalg.elementwise <square> ins(%3 : !matrix) outs(%a : !matrix) -> !matrix
+  %5 = linalg.elementwise <negf> ins(%4 : !matrix) outs(%a : !matrix) -> !matrix
+  %6 = linalg.map { arith.minimumf } ins(%5, %a : !matrix, !matrix) outs(%b : !matrix)
+  %7 = linalg.map ins(%6 : !matrix) outs(%b : !matrix)
+    (%x: f32, %out: f32) {
+      %8 = arith.addf %x, %x : f32
+      linalg.yield %8 : f32
+    }
+  return %5, %7 : !matrix, !matrix
+}
+
 // A result that is written transposed, and a transposition, a broadcast and a copy by name.
 func.func @moved(%a: !matrix, %row: tensor<?xf32>) -> (!matrix, !matrix, !matrix) {
   %c0 = arith.constant 0 : index
@@ -134,7 +134,7 @@ func.func @moved(%a: !matrix, %row: tensor<?xf32>) -> (!matrix, !matrix, !matrix
     linalg.yield %x : f32
   } -> !matrix
   %1 = linalg.transpose ins(%a : !matrix) outs(%empty : !matrix) permutation = [1, 0]
-  %2 = linalg.add ins(%0, %1 : !matrix, !matrix) outs(%empty : !matrix) -> !matrix
+  %2 = linalg.map { arith.addf } ins(%0, %1 : !matrix, !matrix) outs(%empty : !matrix)
   %3 = linalg.broadcast ins(%row : tensor<?xf32>) outs(%a : !matrix) dimensions = [0]
   %4 = linalg.copy ins(%3 : !matrix) outs(%a : !matrix) -> !matrix
   return %2, %3, %4 : !matrix, !matrix, !matrix

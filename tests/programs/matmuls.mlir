@@ -88,9 +88,9 @@ func.func @generic_outer_reduction(%a: !matrix, %b: !matrix, %c: !matrix) -> !ma
   return %0 : !matrix
 }
 
-func.func @named_transposes(%a: !matrix, %at: !matrix, %b: !matrix, %bt: !matrix, %c: !matrix) -> (!matrix, !matrix, !matrix, !matrix) {
-  %0 = linalg.matmul_transpose_a ins(%at, %b : !matrix, !matrix) outs(%c : !matrix) -> !matrix
-  %1 = linalg.matmul_transpose_b ins(%a, %bt : !matrix, !matrix) outs(%c : !matrix) -> !matrix
+func.func @mapped(%a: !matrix, %at: !matrix, %b: !matrix, %bt: !matrix, %c: !matrix) -> (!matrix, !matrix, !matrix, !matrix) {
+  %0 = linalg.matmul indexing_maps = [#km, #kn, #mn] ins(%at, %b : !matrix, !matrix) outs(%c : !matrix) -> !matrix
+  %1 = linalg.matmul indexing_maps = [#mk, #nk, #mn] ins(%a, %bt : !matrix, !matrix) outs(%c : !matrix) -> !matrix
   %2 = linalg.matmul indexing_maps = [#km, #nk, #mn] ins(%at, %bt : !matrix, !matrix) outs(%c : !matrix) -> !matrix
   %3 = linalg.contract indexing_maps = [#mk, #nk, #mn] ins(%a, %bt : !matrix, !matrix) outs(%c : !matrix) -> !matrix
   return %0, %1, %2, %3 : !matrix, !matrix, !matrix, !matrix
@@ -179,6 +179,6 @@ func.func @constant_weights(%a: tensor<?x3xf32>) -> tensor<?x2xf32> {
   %m = tensor.dim %a, %c0 : tensor<?x3xf32>
   %empty = tensor.empty(%m) : tensor<?x2xf32>
   %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<?x2xf32>) -> tensor<?x2xf32>
-  %0 = linalg.matmul_transpose_b ins(%a, %w : tensor<?x3xf32>, tensor<2x3xf32>) outs(%init : tensor<?x2xf32>) -> tensor<?x2xf32>
+  %0 = linalg.matmul indexing_maps = [#mk, #nk, #mn] ins(%a, %w : tensor<?x3xf32>, tensor<2x3xf32>) outs(%init : tensor<?x2xf32>) -> tensor<?x2xf32>
   return %0 : tensor<?x2xf32>
 }

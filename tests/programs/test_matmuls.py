@@ -41,10 +41,10 @@ def test_transposed_result(m: int, n: int, k: int) -> None:
 
 
 @pytest.mark.parametrize(("m", "n", "k"), EXTENTS)
-def test_named_transposes(m: int, n: int, k: int) -> None:
+def test_mapped(m: int, n: int, k: int) -> None:
     a, b, c = integers(m, k), integers(k, n, seed=1), integers(m, n, seed=2)
     at, bt = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-    assert_equal(call("matmuls", "named_transposes", a, at, b, bt, c), [c + a @ b] * 4)
+    assert_equal(call("matmuls", "mapped", a, at, b, bt, c), [c + a @ b] * 4)
 
 
 @pytest.mark.parametrize(("m", "n"), shapes(2, 8, seed=3))

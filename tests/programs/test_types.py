@@ -27,8 +27,8 @@ func.func @arithmetic(%a: !matrix, %b: !matrix) -> !matrix {
   %0 = arith.addS %a, %b : !matrix
   %1 = arith.mulS %0, %b : !matrix
   %2 = arith.constant dense<2NUMBER> : tensor<1x1xTYPE>
-  %3 = linalg.generic {indexing_maps = [#id, affine_map<(i, j) -> (0, 0)>, #id], iterator_types = ["parallel", "parallel"]}
-      ins(%1, %2 : !matrix, tensor<1x1xTYPE>) outs(%a : !matrix) {
+  %3 = linalg.generic {indexing_maps = [#id, affine_map<(i, j) -> (0, 0)>, #id],
+      iterator_types = ["parallel", "parallel"]} ins(%1, %2 : !matrix, tensor<1x1xTYPE>) outs(%a : !matrix) {
   ^bb0(%x: TYPE, %y: TYPE, %z: TYPE):
     %4 = arith.subS %x, %y : TYPE
     %5 = arith.addS %4, %z : TYPE
@@ -57,11 +57,12 @@ func.func @transposed(%a: !matrix, %into: !matrix) -> !matrix {
 """
 
 LOGIC = """
+#id = affine_map<(i, j) -> (i, j)>
 !matrix = tensor<?x?xi1>
 func.func @logic(%a: !matrix, %b: !matrix) -> (!matrix, tensor<?x?xi32>) {
   %0 = arith.andi %a, %b : !matrix
   %1 = arith.constant dense<true> : tensor<i1>
-  %2 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> ()>, affine_map<(i, j) -> (i, j)>],
+  %2 = linalg.generic {indexing_maps = [#id, affine_map<(i, j) -> ()>, #id],
       iterator_types = ["parallel", "parallel"]} ins(%0, %1 : !matrix, tensor<i1>) outs(%a : !matrix) {
   ^bb0(%x: i1, %y: i1, %z: i1):
     %4 = arith.xori %x, %y : i1

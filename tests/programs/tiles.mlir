@@ -1,4 +1,4 @@
-// Data tiling by hand: pack, mmt4d, unpack; with padding, with an outer permutation, batched; older spellings.
+// Data tiling by hand: pack, mmt4d, unpack; with padding, with an outer permutation, batched.
 !matrix = tensor<?x?xf32>
 
 func.func @packed(%a: tensor<5x7xf32>) -> tensor<2x2x4x4xf32> {
@@ -12,9 +12,9 @@ func.func @packed(%a: tensor<5x7xf32>) -> tensor<2x2x4x4xf32> {
 func.func @permuted(%a: tensor<8x6xf32>) -> (tensor<3x2x2x4xf32>, tensor<8x6xf32>) {
   %empty = tensor.empty() : tensor<3x2x2x4xf32>
   %rows = tensor.empty() : tensor<8x6xf32>
-  %0 = tensor.pack %a outer_dims_perm = [1, 0] inner_dims_pos = [1, 0] inner_tiles = [2, 4] into %empty
+  %0 = linalg.pack %a outer_dims_perm = [1, 0] inner_dims_pos = [1, 0] inner_tiles = [2, 4] into %empty
       : tensor<8x6xf32> -> tensor<3x2x2x4xf32>
-  %1 = tensor.unpack %0 outer_dims_perm = [1, 0] inner_dims_pos = [1, 0] inner_tiles = [2, 4] into %rows
+  %1 = linalg.unpack %0 outer_dims_perm = [1, 0] inner_dims_pos = [1, 0] inner_tiles = [2, 4] into %rows
       : tensor<3x2x2x4xf32> -> tensor<8x6xf32>
   return %0, %1 : tensor<3x2x2x4xf32>, tensor<8x6xf32>
 }

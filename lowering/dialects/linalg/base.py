@@ -60,6 +60,11 @@ def loop_extents(op: Operation, maps: Sequence[AffineMap], loops: int) -> tuple[
     return tuple(extents.get(position, DYNAMIC_INDEX) for position in range(loops))
 
 
+def without_memo(attributes: Mapping[str, Attribute] | None) -> dict[str, Attribute]:
+    """Without the indexing maps that MLIR's generic form repeats beside what they follow from."""
+    return {key: value for key, value in (attributes or {}).items() if key != "linalg.memoized_indexing_maps"}
+
+
 class NamedOp(IRDLOperation, ABC):
     """`result` = `init` accumulated with a function of two inputs over an iteration space.
 
@@ -100,7 +105,7 @@ class NamedOp(IRDLOperation, ABC):
             operands=operands,
             result_types=result_types,
             properties=properties or {},
-            attributes=attributes or {},
+            attributes=without_memo(attributes),
             successors=successors,
             location=location,
         )

@@ -39,7 +39,7 @@ def _matmul_maps(batch: int, transpose_rhs: bool) -> tuple[AffineMap, AffineMap,
 _MATMUL_MAPS = [[_matmul_maps(batch, transpose_rhs) for transpose_rhs in (False, True)] for batch in (0, 1)]
 
 
-class _MappedContractionOp(_ContractionOp, ABC):
+class MappedContractionOp(_ContractionOp, ABC):
     """A contraction whose operands may be transposed by giving `indexing_maps`."""
 
     indexing_maps = opt_prop_def(ArrayAttr[AffineMapAttr])
@@ -71,7 +71,7 @@ class _MappedContractionOp(_ContractionOp, ABC):
 
 
 @irdl_op_definition
-class MatmulOp(_MappedContractionOp):
+class MatmulOp(MappedContractionOp):
     """init[m, n] += lhs[m, k] * rhs[k, n], or rhs[n, k] with `transpose_rhs`."""
 
     name = "linalg.matmul"
@@ -81,7 +81,7 @@ class MatmulOp(_MappedContractionOp):
 
 
 @irdl_op_definition
-class BatchMatmulOp(_MappedContractionOp):
+class BatchMatmulOp(MappedContractionOp):
     """init[b, m, n] += lhs[b, m, k] * rhs[b, k, n], or rhs[b, n, k] with `transpose_rhs`."""
 
     name = "linalg.batch_matmul"

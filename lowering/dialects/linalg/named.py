@@ -9,9 +9,10 @@ from abc import ABC
 from typing import ClassVar
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, DenseIntElementsAttr
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def
+from xdsl.parser import Parser
 from xdsl.utils.exceptions import VerifyException
 
 from ....tosa.dialect.types import shape_of
@@ -40,7 +41,7 @@ CONTRACTIONS = {
     "matmul_transpose_b": "m k, n k -> m n",
     "batch_matmul_transpose_a": "b k m, b k n -> b m n",
     "batch_matmul_transpose_b": "b m k, b n k -> b m n",
-    "batch_reduce_matmul": "b m k, b k n -> m n",
+    "batch_reduce_matmul": "b m n k : b m k, b k n -> m n",
     "quantized_matmul": "m k, k n, , -> m n",
     "quantized_batch_matmul": "b m k, b k n, , -> b m n",
 }
@@ -116,6 +117,18 @@ class ElementwiseOp(_ElementwiseOp):
     kind = prop_def(ElementwiseKindAttr)
 
     IN_FRONT: ClassVar = ("kind", "indexing_maps")
+
+    @classmethod
+    def parse_leading(cls, parser: Parser) -> dict[str, Attribute]:
+        """MLIR 24 writes `<exp>`, older ones `kind = #linalg.elementwise_kind<exp>`."""
+        begin = parser.pos
+        if parser.parse_optional_punctuation("<") is None:
+            return {}
+        kind = parser.parse_identifier()
+        parser.parse_punctuation(">")
+        if kind not in ElementwiseKindAttr.CASES:
+            parser.raise_error(f"expected one of {', '.join(sorted(ElementwiseKindAttr.CASES))}", begin, parser.pos)
+        return {"kind": ElementwiseKindAttr(kind)}
 
     @property
     def function(self) -> str:

@@ -74,6 +74,10 @@ class ReduceOp(RegionOp):
     BEHIND: ClassVar = "dimensions"
     INIT_FIRST: ClassVar = True
 
+    @classmethod
+    def outputs_among(cls, operands: int) -> int:
+        return operands // 2
+
     def loops(self) -> Loops:
         rank = len(shape_of(self.inputs[0])) if self.inputs else 0
         reduced = _checked(self, _integers(self.dimensions), rank)

@@ -2,7 +2,8 @@
 
 Each operand lists the loop of every dimension it has. `y+h` is a window: the position y * stride + h * dilation, with
 the strides and dilations of the operation, one after the other. The loops are those of the result, then those that
-only inputs have (reductions), in the order in which the last input has them.
+only inputs have (reductions), in the order in which the last input has them. Another order stands in front, before a
+colon.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ class Space:
     """The loops by name, and for each operand, inputs first, the loops that each of its dimensions has."""
 
     loops: tuple[str, ...]
-    parallel: int
     operands: tuple[tuple[str, ...], ...]
 
     @property
@@ -32,7 +32,7 @@ class Space:
 
     @property
     def iterators(self) -> tuple[IteratorTypeAttr, ...]:
-        return (PARALLEL,) * self.parallel + (REDUCTION,) * (len(self.loops) - self.parallel)
+        return tuple(PARALLEL if loop in self.operands[-1] else REDUCTION for loop in self.loops)
 
     def maps(self, strides: Sequence[int] = (), dilations: Sequence[int] = ()) -> tuple[AffineMap, ...]:
         """The indexing map of each operand."""
@@ -57,10 +57,11 @@ class Space:
 @cache
 def space(notation: str) -> Space:
     """`notation` read."""
-    left, right = notation.split("->")
+    order, _, products = notation.rpartition(":")
+    left, right = products.split("->")
     inputs = [tuple(operand.split()) for operand in left.split(",")]
     result = tuple(right.split())
-    loops = dict.fromkeys(result)
+    loops = dict.fromkeys(order.split() or result)
     for operand in reversed(inputs):
         loops |= dict.fromkeys(name for dimension in operand for name in dimension.split("+"))
-    return Space(tuple(loops), len(result), (*inputs, result))
+    return Space(tuple(loops), (*inputs, result))

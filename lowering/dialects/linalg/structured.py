@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, LocationAttr, TensorType, i64
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, LocationAttr, TensorType, i32, i64
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import YieldOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -22,7 +22,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from .attributes import TypeFnAttr
-from .base import loop_extents
+from .base import loop_extents, without_memo
 
 Loops = tuple[Sequence[AffineMap], Sequence[IteratorTypeAttr]]
 """The map of each operand from the iteration space, and the kinds of its dimensions."""
@@ -71,20 +71,33 @@ class StructuredOp(IRDLOperation, ABC):
         regions: Sequence[Region] = (),
         location: LocationAttr | None = None,
     ) -> Self:
-        """As always, but that the region of MLIR's generic form is dropped where it repeats what the name says."""
+        """As always, but for what MLIR's generic form has or lacks.
+
+        The region is dropped where it repeats what the name says. Operations of one kind of segments only have no
+        `operandSegmentSizes`.
+        """
+        properties = dict(properties or {})
+        if "operandSegmentSizes" not in properties and "operandSegmentSizes" not in (attributes or {}):
+            outputs = cls.outputs_among(len(operands))
+            properties["operandSegmentSizes"] = DenseArrayBase.from_list(i32, [len(operands) - outputs, outputs])
         return super().create(
             operands=operands,
             result_types=result_types,
-            properties=properties or {},
-            attributes=attributes or {},
+            properties=properties,
+            attributes=without_memo(attributes),
             successors=successors,
             regions=regions if cls.get_irdl_definition().regions else (),
             location=location,
         )
 
     @classmethod
+    def outputs_among(cls, operands: int) -> int:
+        """How many of so many operands are outputs, where nothing else tells."""
+        return 1
+
+    @classmethod
     def parse(cls, parser: Parser) -> Self:
-        attributes: dict[str, Attribute] = {}
+        attributes = cls.parse_leading(parser)
         for name in cls.IN_FRONT:
             if parser.parse_optional_keyword(name):
                 parser.parse_punctuation("=")
@@ -113,6 +126,11 @@ class StructuredOp(IRDLOperation, ABC):
             attributes={name: value for name, value in attributes.items() if name not in known},
             regions=regions,
         )
+
+    @classmethod
+    def parse_leading(cls, parser: Parser) -> dict[str, Attribute]:
+        """Properties without a name in front of all others."""
+        return {}
 
     @classmethod
     def parse_shorthand(cls, parser: Parser) -> Callable[[Sequence[SSAValue]], Operation] | None:

@@ -23,7 +23,7 @@ def _pair(values: Sequence[int]) -> DenseIntElementsAttr:
 _ONES = _pair((1, 1))
 
 
-class _WindowOp(NamedOp, ABC):
+class WindowOp(NamedOp, ABC):
     """An operation that slides a window over the two spatial dimensions of `image` [N, H, W, C], unpadded.
 
     `strides` and `dilations` are (vertical, horizontal), in elements of the image; 1 where a program leaves them out.
@@ -42,8 +42,12 @@ class _WindowOp(NamedOp, ABC):
         dilations: Sequence[int] = (1, 1),
     ) -> None:
         super().__init__(image, window, init)
-        self.strides = _pair(strides)
-        self.dilations = _pair(dilations)
+        self.set_steps(strides, dilations)
+
+    def set_steps(self, strides: Sequence[int], dilations: Sequence[int]) -> None:
+        """Vertical and horizontal ones."""
+        given = {"strides": _pair(strides), "dilations": _pair(dilations)}
+        self.properties = {**{key: value for key, value in self.properties.items() if key not in given}, **given}
 
     @property
     def image(self) -> SSAValue:
@@ -86,7 +90,7 @@ class _WindowOp(NamedOp, ABC):
 
 
 @irdl_op_definition
-class Conv2DNhwcFhwcOp(_WindowOp):
+class Conv2DNhwcFhwcOp(WindowOp):
     """init[n, oh, ow, f] += image[n, oh*stride + kh*dilation, ow*.. + kw*.., c] * filter[f, kh, kw, c]."""
 
     name = "linalg.conv_2d_nhwc_fhwc"
@@ -100,7 +104,7 @@ class Conv2DNhwcFhwcOp(_WindowOp):
 
 
 @irdl_op_definition
-class DepthwiseConv2DNhwcHwcmOp(_WindowOp):
+class DepthwiseConv2DNhwcHwcmOp(WindowOp):
     """init[n, oh, ow, c, m] += image[n, oh*stride + kh*dilation, ow*.. + kw*.., c] * filter[kh, kw, c, m]."""
 
     name = "linalg.depthwise_conv_2d_nhwc_hwcm"
@@ -113,7 +117,7 @@ class DepthwiseConv2DNhwcHwcmOp(_WindowOp):
         return affine_map(7, n, row, column, c), affine_map(7, kh, kw, c, m), affine_map(7, n, oh, ow, c, m)
 
 
-class _PoolingOp(_WindowOp, ABC):
+class _PoolingOp(WindowOp, ABC):
     """Combines init[n, oh, ow, c] with every element of the window; the second input gives the window's shape."""
 
     ITERATORS: ClassVar = (PARALLEL,) * 4 + (REDUCTION,) * 2
