@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..ir import tensor_type
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
-from .types import Value
+from .product import narrow
+from .types import Value, is_float, memory_type
 from .window import Window
 from .window_tile import MOST_TAPS, Combine, Image, Tile
 
@@ -209,6 +211,11 @@ class Sliding:
         """The address of a block of the padding value."""
         return self.context.f.table(self.image.element, [self.image.pad_value] * self.tile.channels)
 
+    @property
+    def _element(self) -> str:
+        """The type of the result's elements, which sums of 16-bit floats are rounded to."""
+        return memory_type(tensor_type(self.epilogue.root.results[0]).get_element_type())
+
     def _finish(self, image: Value, oh: Value, ow: Value, skip: Value, channel: Value, sums: Value) -> None:
         """Hands a tile to the epilogue, all pixels of one vector of channels after another."""
         f, tile = self.context.f, self.tile
@@ -225,4 +232,6 @@ class Sliding:
                 indices = [image, oh, f.add(ow, pixel.index), first]
                 if len(self.epilogue.shape) == 5:  # channel and multiplier apart
                     indices[3:] = [f.udiv(first, i64(self.multiplier)), f.urem(first, i64(self.multiplier))]
+                if is_float(value.type):
+                    value = narrow(f, self.context.target, value, self._element)
                 self.epilogue.emit(f, indices, value, mask)

@@ -96,6 +96,12 @@ def _scalar_literal(element: str, value: int | float | bool) -> str:
     return str(int(value))
 
 
+def half_value(literal: str) -> float:
+    """The number that a literal of a 16-bit float stands for."""
+    bits = np.array(int(literal[3:], 16), np.uint16)
+    return float(bits.view(np.float16 if literal.startswith("0xH") else ml_dtypes.bfloat16))
+
+
 @lru_cache(maxsize=4096)
 def splat_literal(type: str, value: int | float | bool) -> str:
     """Every lane of `type` holding `value`."""

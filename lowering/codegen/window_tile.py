@@ -9,9 +9,11 @@ from typing import Protocol
 from xdsl.ir import SSAValue
 
 from ...runtime.errors import UnsupportedError
+from ..ir import shape_of
 from .emit import Function
 from .kernel import KernelContext
-from .types import Value, bits_of, memory_type, vector_type
+from .product import accumulator_type
+from .types import BF16, F16, Value, bits_of, half_value, memory_type, vector_type
 from .window import Window, unpadded
 
 MOST_TAPS = 32
@@ -109,7 +111,7 @@ class Image:
         """The image that a root reads, seen through the padding folded into its region."""
         source, before, pad_value = unpadded(operand)
         tensor = context.tensor(source)
-        return Image(tensor.pointer, memory_type(tensor.element), tensor.shape, before, pad_value)
+        return Image(tensor.pointer, memory_type(tensor.element), shape_of(source), before, pad_value)
 
     @property
     def element_bytes(self) -> int:
@@ -126,8 +128,11 @@ def load_lanes(f: Function, element: str, address: Value, lanes: int, mask: Valu
 
 
 def start_of(context: KernelContext, init: SSAValue) -> Value:
-    """The scalar that the tensor accumulated into is filled with."""
-    fill = context.tensor(init).fill
-    if fill is None:
+    """The scalar that the tensor accumulated into is filled with, in the type that is accumulated in."""
+    tensor = context.tensor(init)
+    if tensor.fill is None:
         raise UnsupportedError("no code can be generated", ["a window operation that accumulates into a given tensor"])
-    return fill
+    if tensor.fill.type not in (F16, BF16):
+        return tensor.fill
+    # A literal stays one: the functions of tiles have no other way to know it.
+    return context.f.const(accumulator_type(tensor.element), half_value(tensor.fill.text))
