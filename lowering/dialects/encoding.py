@@ -6,10 +6,19 @@ turns it into `LayoutAttr`, a concrete tiling, or into nothing where the target 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, DictionaryAttr, IntAttr, StringAttr, TensorType
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    ArrayAttr,
+    DenseArrayBase,
+    DictionaryAttr,
+    IntAttr,
+    StringAttr,
+    TensorType,
+    i64,
+)
 from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
@@ -37,6 +46,16 @@ TILE_SIZES = "encoding.tile_sizes"
 """Discardable attribute of a contraction, array<i64: m0, n0, k0>: the tile that every device has to use for it."""
 
 _T = TypeVar("_T")
+
+
+def with_sides_exchanged(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """The attributes of a contraction for one whose sides change places: rows of its tiles become columns."""
+    exchanged = dict(attributes)
+    tile = attributes.get(TILE_SIZES)
+    if isinstance(tile, DenseArrayBase) and len(tile) == 3:
+        m0, n0, k0 = (int(size) for size in tile.get_values())
+        exchanged[TILE_SIZES] = DenseArrayBase.from_list(i64, [n0, m0, k0])
+    return exchanged
 
 
 @irdl_attr_definition

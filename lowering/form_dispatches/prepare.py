@@ -1,7 +1,6 @@
 """Rewrites that let more of a model fuse, before dispatches are formed.
 
 - a loop of extent one is read as that loop, not as the constant 0, so that in-place reads are told from broadcasts;
-- a contraction whose result is transposed is turned round (see `orientation`);
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
 - a contraction waits until its consumers have everything else they need (see `schedule`);
 - a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
@@ -18,12 +17,11 @@ from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Block, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
 
-from ..dialects.linalg import BatchMatmulOp, Conv2DNhwcFhwcOp, MatmulOp, PlainContraction
+from ..dialects.linalg import Conv2DNhwcFhwcOp, MatmulOp, PlainContraction
 from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
 from .elementwise import identity_operands, is_elementwise
 from .extents import Extents
 from .host import write_initial_values
-from .orientation import orient
 from .schedule import schedule
 from .sink_views import share_views, sink_views
 
@@ -34,9 +32,6 @@ def prepare(block: Block, extents: Extents) -> None:
     """Apply the rewrites above to a host block."""
     write_initial_values(block, extents.sizes)
     extents.learn(block)
-    for op in list(block.ops):
-        if isinstance(op, MatmulOp | BatchMatmulOp):
-            orient(op, extents.sizes)
     for op in list(block.ops):
         if isinstance(op, GenericOp):
             _name_unit_loops(op)

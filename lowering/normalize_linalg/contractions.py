@@ -18,6 +18,7 @@ from xdsl.ir import OpResult, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from ...tosa.dialect.types import element_of
+from ..dialects.encoding import with_sides_exchanged
 from ..dialects.linalg import BatchMatmulOp, MatmulOp
 from ..sizes import Size, product
 from .accumulators import filled_with
@@ -43,7 +44,8 @@ def lower_contraction(op: GenericOp, edit: Editor) -> bool:
     matmul = (BatchMatmulOp if batched else MatmulOp)(lhs.matrix(edit), rhs.matrix(edit), init)
     matmul.indexing_maps = ArrayAttr(AffineMapAttr(map) for map in maps)
     settle_named(matmul)
-    matmul.attributes |= op.attributes
+    exchanged = lhs.value is not op.inputs[0]
+    matmul.attributes |= with_sides_exchanged(op.attributes) if exchanged else op.attributes
     sums = out.restored(edit, edit.insert(matmul).result)
     if not filled_with(out.value, 0):
         output = edit.empty_like(out.value)
