@@ -30,9 +30,9 @@ class Tile:
 
 
 class Resolver(Protocol):
-    """Chooses the layout of a contraction's operands: a pure function of the target and the contraction."""
+    """Chooses the layout of a contraction's operands, None for rows: a pure function of target and contraction."""
 
-    def __call__(self, target: Target, contraction: Contraction) -> Tile: ...
+    def __call__(self, target: Target, contraction: Contraction) -> Tile | None: ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Target:
         """`vdpbf16ps`: two bf16 products added to an f32."""
         return self.has("avx512bf16")
 
-    def tile(self, contraction: Contraction) -> Tile:
+    def tile(self, contraction: Contraction) -> Tile | None:
         return self.resolver(self, contraction)
 
 

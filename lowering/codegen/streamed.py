@@ -33,6 +33,12 @@ _HEADER = 64
 _SUMS_BYTES = 32 * 1024
 """Sums in progress: they stay in the first cache beside the right side streaming through."""
 _BLOCK_ROWS = 32
+_STREAMS = 8
+"""Rows of the right side read side by side where reading them is all that takes time."""
+_FEW_ROWS = 4
+"""So few rows of the left side take less time than reading the right side does."""
+_LINE = 64
+"""Bytes of a cache line: registers loaded from two of them take twice as long."""
 _HEIGHTS = (6, 5, 4, 3, 2, 1)
 
 
@@ -196,8 +202,10 @@ class Streamed:
 
     @cached_property
     def steps(self) -> int:
-        """Steps of k at a time: as many streams as prefetchers follow; more where many rows share them."""
-        most = 16 if self.view.rows == 1 else 32
+        """Steps of k at a time: as few streams as prefetchers follow; more where rows enough share what they bring."""
+        rows = self.view.rows
+        few = max(_STREAMS // self.product.k0, 4)
+        most = few if isinstance(rows, int) and rows <= _FEW_ROWS else 32
         if not isinstance(self.view.k, int):
             return most
         steps = -(-self.view.k // self.product.k0)
@@ -260,7 +268,8 @@ class Streamed:
             f.attach(self._tile(height))
         width = i64(self.product.columns)
         rows, columns, depth = (emit_extent(f, size) for size in (view.rows, view.columns, view.k))
-        strips = ceildiv(f, columns, width)
+        shift = self._shift(columns)
+        strips = ceildiv(f, f.add(columns, shift), width)
         blocks = ceildiv(f, rows, i64(self.block_rows))
         units = f.mul(f.mul(emit_extent(f, view.batch), blocks), strips)
         first = f.udiv(f.mul(self.context.thread, units), self.context.threads)
@@ -275,11 +284,19 @@ class Streamed:
                 begin, end = f.max(f.sub(first, begun), i64(0)), f.min(f.sub(last, begun), strips)
                 with f.loop(begin, end, self.strips_at_once) as chunk:
                     chunk_end = f.min(f.add(chunk.index, i64(self.strips_at_once)), end)
-                    self._chunk(batch, row, count, chunk.index, chunk_end, columns, depth)
+                    self._chunk(batch, row, count, chunk.index, chunk_end, columns, depth, shift)
         return self.scratch_bytes
 
     def _chunk(
-        self, batch: Value, row: Value, rows: Value, begin: Value, end: Value, columns: Value, depth: Value
+        self,
+        batch: Value,
+        row: Value,
+        rows: Value,
+        begin: Value,
+        end: Value,
+        columns: Value,
+        depth: Value,
+        shift: Value,
     ) -> None:
         """Strips [begin, end) of a block of rows, over all of k."""
         f, product, view = self.f, self.product, self.view
@@ -296,7 +313,7 @@ class Streamed:
             k = f.min(i64(grain), f.sub(depth, part.index))
             self._prepare(panel, batch, row, rows, part.index, k)
             with f.loop(begin, end) as strip:
-                column, skip = self._place(strip.index, columns)
+                column, _, _ = self._place(strip.index, columns, shift)
                 source = view.right.at(f, batch, column, part.index)
                 at = f.gep(sums, f.mul(f.sub(strip.index, begin), i64(self.strip_bytes)))
                 # What a strip lacks, columns or rows of the last step, is staged with zeros in its place.
@@ -310,20 +327,34 @@ class Streamed:
                 steps = ceildiv(f, k, i64(product.k0))
                 self._rows_times_strip(panel, source, at, stride, steps, rows, height)
         with f.loop(begin, end) as strip:
-            column, skip = self._place(strip.index, columns)
+            column, skip, valid = self._place(strip.index, columns, shift)
             at = f.gep(sums, f.mul(f.sub(strip.index, begin), i64(self.strip_bytes)))
             if product.instruction == "vpdpbusd":
                 self._reorder(at, rows)
-            valid = f.min(i64(product.columns), f.sub(columns, f.add(column, skip)))
             at = f.gep(at, f.mul(skip, i64(bits_of(product.accumulator) // 8)))
             self.output.columns(f, at, batch, row, (i64(0), rows), f.add(column, skip), valid)
 
-    def _place(self, strip: Value, columns: Value) -> tuple[Value, Value]:
-        """(the column that a strip begins at, so as not to pass the end; how many of its columns others have)."""
-        f = self.f
-        wanted = f.mul(strip, i64(self.product.columns))
-        column = f.max(f.min(wanted, f.sub(columns, i64(self.product.columns))), i64(0))
-        return column, f.sub(wanted, column)
+    def _shift(self, columns: Value) -> Value:
+        """How many columns the first strip has less, so that the others begin on a cache line in every row."""
+        f, right = self.f, self.view.right
+        if (isinstance(right.k, int) and right.k % _LINE) or (
+            isinstance(self.view.columns, int) and self.product.columns > self.view.columns
+        ):
+            return i64(0)
+        address = f.emit("i64", f"ptrtoint ptr {right.pointer.text} to i64")
+        shift = f.udiv(f.and_(address, i64(_LINE - 1)), i64(right.size))
+        usable = f.icmp("sge", columns, i64(self.product.columns))
+        if not isinstance(right.k, int):
+            usable = f.and_(usable, f.icmp("eq", f.and_(emit_extent(f, right.k), i64(_LINE - 1)), i64(0)))
+        return f.select(usable, shift, i64(0))
+
+    def _place(self, strip: Value, columns: Value, shift: Value) -> tuple[Value, Value, Value]:
+        """(the column that a strip begins at, how many of its first columns others have, how many it has)."""
+        f, width = self.f, i64(self.product.columns)
+        wanted = f.sub(f.mul(strip, width), shift)
+        first, last = f.max(wanted, i64(0)), f.min(f.add(wanted, width), columns)
+        column = f.max(f.min(first, f.sub(columns, width)), i64(0))
+        return column, f.sub(first, column), f.sub(last, first)
 
     def _height(self, rows: Value) -> Value:
         f = self.f
@@ -445,9 +476,6 @@ class Streamed:
         rows = [right]
         for _ in range(product.k0):
             rows.append(f.gep(rows[-1], stride))
-        for row in rows[:-1]:
-            for line in range(0, product.right_bytes, 64):
-                f.line(f"call void @llvm.prefetch.p0(ptr {f.gep(row, PREFETCH + line).text}, i32 0, i32 3, i32 1)")
         columns = product.load_right(f, rows[:-1])
         updated = []
         for i in range(len(values) // product.vectors):
@@ -463,10 +491,6 @@ class Streamed:
             slots = [f.gep(row, j * vector_bytes) for j in range(product.vectors)]
             for slot, value in zip(slots, product.in_order(f, [f.load(product.sums, s) for s in slots]), strict=True):
                 f.store(value, slot)
-
-
-PREFETCH = 512
-"""Bytes ahead, along a row, that the right side is asked for: rows are streams that change every few cycles."""
 
 
 def ceildiv(f: Function, a: Value, b: Value) -> Value:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import bf16, i8
+from dataclasses import replace
+
+from xdsl.dialects.builtin import bf16, f32, f64, i8, i16, i32, i64
 
 from ...runtime.errors import ArgumentError
 from ..contraction import Contraction
 from ..target import Target, Tile
 from .register_tile import register_tile
+from .rows import wants_rows
 
 TRIPLE = "x86_64-unknown-linux-gnu"
 BASELINE = "x86-64-v2"
@@ -57,15 +60,22 @@ def _target(name: str, features: tuple[str, ...], cpu: str) -> Target:
     return Target(name, TRIPLE, cpu, features, bits, 32 if avx512 else 16, tile)
 
 
-def tile(target: Target, contraction: Contraction) -> Tile:
+def tile(target: Target, contraction: Contraction) -> Tile | None:
     """The register tile for `contraction`, in steps of as many products as one instruction adds up."""
+    if wants_rows(contraction):
+        return None
+    if contraction.result in (f64, i64):
+        target = replace(target, vector_bits=target.vector_bits // 2)  # registers hold half as many sums
     return register_tile(target, contraction, *_step(target, contraction))
 
 
 def _step(target: Target, contraction: Contraction) -> tuple[int, int]:
     """(k0, lhs_offset): how many products one instruction adds up, and what makes its left side unsigned."""
-    if contraction.lhs == i8:
+    types = contraction.lhs, contraction.rhs, contraction.result
+    if types == (i8, i8, i32):
         return (4, 128) if target.vnni else (2, 0)
-    if contraction.lhs == bf16:
-        return (2 if target.bf16 else 1), 0
+    if types == (i16, i16, i32):
+        return 2, 0
+    if types == (bf16, bf16, f32) and target.bf16:
+        return 2, 0
     return 1, 0

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from tosaic.lowering.contraction import Contraction
+from tosaic.lowering.dialects.encoding import UNKNOWN
 from tosaic.lowering.target import Target, known_targets, resolve_target
 from tosaic.lowering.targets import x86
 from tosaic.runtime.errors import ArgumentError
-from xdsl.dialects.builtin import bf16, f32, i8, i32
+from xdsl.dialects.builtin import bf16, f16, f32, f64, i8, i32
 from xdsl.ir import Attribute
 
 TARGETS = [resolve_target(name) for name in x86.NAMES]
 RESULTS: dict[Attribute, Attribute] = {f32: f32, bf16: f32, i8: i32}
 
-extents = st.integers(1, 3000)
+extents = st.integers(2, 3000)
 contractions = st.builds(
     lambda type, m, n, k: Contraction("matmul", type, type, RESULTS[type], 1, m, n, k, m),
     st.sampled_from(list(RESULTS)),
@@ -28,6 +29,8 @@ contractions = st.builds(
 @given(st.sampled_from(TARGETS), contractions)
 def test_tiles_fit_in_the_registers(target: Target, contraction: Contraction) -> None:
     tile = target.tile(contraction)
+    if tile is None:
+        reject()
     lanes = target.vector_bits // 32
     vectors, rest = divmod(tile.n0, lanes)
     assert rest == 0
@@ -39,6 +42,8 @@ def test_tiles_fit_in_the_registers(target: Target, contraction: Contraction) ->
 @given(st.sampled_from(TARGETS), contractions)
 def test_the_left_side_is_made_unsigned_exactly_for_vnni_bytes(target: Target, contraction: Contraction) -> None:
     tile = target.tile(contraction)
+    if tile is None:
+        reject()
     unsigned = contraction.lhs == i8 and target.vnni
     assert tile.lhs_offset == (128 if unsigned else 0)
     assert tile.k0 == (
@@ -51,19 +56,46 @@ def test_the_left_side_is_made_unsigned_exactly_for_vnni_bytes(target: Target, c
     [
         (49, 960, 48),  # seven rows of seven, twenty columns of 48
         (196, 64, 32),
-        (1, 1000, 64),  # one row: as many independent accumulators as there can be
         (12544, 16, 16),  # no wider than the matrix
     ],
 )
 def test_avx512_wastes_little_at_the_edges(m: int, n: int, n0: int) -> None:
     tile = resolve_target("x86-64-v4").tile(Contraction("matmul", f32, f32, f32, 1, m, n, 256, m))
+    assert tile is not None
     computed = -(-m // tile.m0) * tile.m0 * -(-n // tile.n0) * tile.n0
     assert computed <= 1.03 * m * n
     assert tile.n0 == n0
 
 
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [(1, 4096, 4096), (8, 1024, 1024), (4096, 1, 4096), (17, 65, 33), (UNKNOWN, 1, UNKNOWN), (1, UNKNOWN, 7)],
+)
+@pytest.mark.parametrize("types", [(f32, f32, f32), (i8, i8, i32)], ids=str)
+def test_skinny_products_stay_in_rows(m: int, n: int, k: int, types: tuple[Attribute, Attribute, Attribute]) -> None:
+    assert resolve_target("x86-64-v4").tile(Contraction("matmul", *types, 1, m, n, k, m)) is None
+
+
+@pytest.mark.parametrize(
+    ("types", "tiles"),
+    [
+        ((f32, f32, f16), False),  # operands are rounded before they are multiplied
+        ((f16, f16, f16), True),
+        ((i8, i8, f32), True),
+        ((f32, f32, i32), False),
+        ((f32, f32, f64), True),
+        ((i32, i32, i8), True),
+    ],
+    ids=str,
+)
+def test_tiles_are_for_operands_that_widen_exactly(types: tuple[Attribute, Attribute, Attribute], tiles: bool) -> None:
+    tile = resolve_target("x86-64-v4").tile(Contraction("matmul", *types, 1, 512, 512, 512, 512))
+    assert (tile is not None) == tiles
+
+
 def test_convolutions_tile_within_rows_of_the_image() -> None:
     tile = resolve_target("x86-64-v4").tile(Contraction("conv_2d", f32, f32, f32, 1, 28 * 28, 64, 576, 28))
+    assert tile is not None
     assert 28 % tile.m0 == 0
 
 
