@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 import tosaic.lowering
 from tosaic.lowering.pipeline import PhaseError
 from tosaic.runtime import Artifact, load
+from tosaic.runtime.artifact import TensorInfo
 from tosaic.runtime.errors import TosaicError
 from xdsl.dialects.builtin import ModuleOp
 
@@ -24,7 +26,7 @@ RUN_BYTES = 64 << 20
 """Programs whose inputs and outputs need more are loaded, but not run."""
 
 _FAILED = 100
-_OUTCOMES = ("done", "MalformedFileError", "UnsupportedError", "ArgumentError", "DeviceError")
+_OUTCOMES = ("done", "MalformedFileError", "UnsupportedError", "ArgumentError", "DeviceError", "DeviceLostError")
 
 
 class Failure(Exception):
@@ -86,10 +88,14 @@ def run(artifact: Artifact) -> None:
         for function in program.signatures.values():
             if sum(tensor.nbytes for tensor in (*function.inputs, *function.outputs)) > RUN_BYTES:
                 continue
-            arrays = [
-                np.frombuffer(chance.bytes(tensor.nbytes), np.uint8 if tensor.dtype == "bool" else tensor.numpy_dtype)
-                .reshape(tensor.shape)
-                .astype(tensor.numpy_dtype)
-                for tensor in function.inputs
-            ]
-            function.run(arrays)
+            size = int(chance.integers(0, 5))
+            function.run([_wild_array(tensor, size, chance) for tensor in function.inputs])
+
+
+def _wild_array(tensor: TensorInfo, size: int, chance: np.random.Generator) -> np.ndarray:
+    """Any bits; `size` mostly where the program leaves it open."""
+    open_sizes = (size, size, size, size + 1)
+    shape = [int(chance.choice(open_sizes)) if known is None else known for known in tensor.shape]
+    dtype = np.dtype(np.uint8) if tensor.dtype == "bool" else tensor.numpy_dtype
+    data = chance.bytes(math.prod(shape) * dtype.itemsize)
+    return np.frombuffer(data, dtype).reshape(shape).astype(tensor.numpy_dtype)

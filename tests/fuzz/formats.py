@@ -34,8 +34,11 @@ from PIL import Image
 from tosaic.runtime import artifact_file, flatbuffer
 from tosaic.runtime.artifact import TensorInfo
 from tosaic.runtime.errors import TosaicError, UnsupportedError
+from tosaic.runtime.reference import file as reference_file
 from tosaic.runtime.samples import read_samples
 from xdsl.dialects.builtin import ModuleOp
+
+from tests.random_programs.programs import Random, make_program
 
 from . import child
 from .models import INTERESTING, flip_bits, seed_models, splice, truncate
@@ -163,8 +166,25 @@ def _pictures() -> list[bytes]:
     return files
 
 
+def _linalg_programs() -> list[bytes]:
+    """Programs as compiler people write them; those with loops would, when damaged, run for ever."""
+    texts = (make_program(Random(seed)).text for seed in range(16))
+    return [text.encode() for text in texts if "scf." not in text]
+
+
+def _reference_code() -> list[bytes]:
+    """What the device `reference` is given to run."""
+    modules = [*_programs()[:2], *(tosaic.tosa.read(text) for text in _linalg_programs())]
+    images = [tosaic.lowering.compile(module, ["reference"]).variants[0].images[0] for module in modules]
+    return [bytes(image.code) for image in images]
+
+
 def _read_artifact(data: bytes) -> None:
     artifact_file.parse(memoryview(data))
+
+
+def _read_reference_code(data: bytes) -> None:
+    reference_file.read(data)
 
 
 def _read_sample(suffix: str) -> Callable[[bytes], None]:
@@ -179,7 +199,10 @@ def _read_sample(suffix: str) -> Callable[[bytes], None]:
 
 
 FORMATS = {
-    "mlir": Format(lambda: [_EXAMPLE.read_bytes(), *_written("mlir")], damage_text, tosaic.tosa.read),
+    "mlir": Format(
+        lambda: [_EXAMPLE.read_bytes(), *_written("mlir"), *_linalg_programs()], damage_text, tosaic.tosa.read
+    ),
+    "reference": Format(_reference_code, damage_text, _read_reference_code),
     "tosa": Format(lambda: _written("tosa"), damage_bytes, tosaic.tosa.read),
     "artifact": Format(_artifacts, damage_artifact, _read_artifact),
     "npy": Format(lambda: _arrays(np.save), damage_bytes, _read_sample(".npy")),
