@@ -32,11 +32,11 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Dialect, Operation
-from xdsl.parser import AttrParser, Parser
+from xdsl.parser import AttrParser, Parser, UnresolvedOperand
 from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
-from xdsl.utils.lexer import Input
+from xdsl.utils.lexer import Input, Span
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRToken, MLIRTokenKind
 
 from ..runtime.errors import MalformedFileError
@@ -190,6 +190,21 @@ class _Parser(Parser):
         self._file = StringAttr(name)
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
         self._operation_begin = 0
+        self._first_uses: dict[str, Span] = {}
+
+    def parse_module(self, allow_implicit_module: bool = True) -> ModuleOp:
+        """Names the first use of a value that is never defined, which xDSL reports at the end of the file."""
+        try:
+            return super().parse_module(allow_implicit_module)
+        except ParseError:
+            if self._current_token.kind == MLIRTokenKind.EOF:
+                for name in self.forward_ssa_references:
+                    self.raise_error(f"%{name} is used but not defined", self._first_uses[name])
+            raise
+
+    def resolve_operand(self, operand: UnresolvedOperand, type: Any) -> Any:
+        self._first_uses.setdefault(operand.operand_name, operand.span)
+        return super().resolve_operand(operand, type)
 
     def parse_operation(self) -> Operation:
         """Remembers where the operation stands, unless the text says where it comes from."""
