@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -41,16 +42,32 @@ _LLVM_NAMES = {
 }
 """Kernel names that differ from LLVM's, per machine; the others are the same."""
 
-_FIELDS = {"x86_64": "flags", "aarch64": "Features"}
+_FIELDS = {"x86_64": "flags", "aarch64": "Features", "riscv64": "isa"}
+
+_RISCV_GENERAL = "imafd"
+"""What "g" stands for."""
 
 
 @functools.cache
 def host_features() -> frozenset[str]:
     """The features of this CPU that the kernel enables, and the machine's name ("x86_64") as one more."""
-    machine = platform.machine()
+    return features_in(_cpuinfo(), platform.machine())
+
+
+def features_in(entry: Mapping[str, str], machine: str) -> frozenset[str]:
+    """What an entry of /proc/cpuinfo of a `machine` says."""
     names = _LLVM_NAMES.get(machine, {})
-    flags = _cpuinfo().get(_FIELDS.get(machine, ""), "").split()
+    field = entry.get(_FIELDS.get(machine, ""), "")
+    flags = _riscv_extensions(field) if machine == "riscv64" else field.split()
     return frozenset({machine, *(names.get(flag, flag) for flag in flags)})
+
+
+def _riscv_extensions(isa: str) -> Iterator[str]:
+    """Those of a string such as "rv64imafdcv_zicsr_zba": letters after the width, then names."""
+    letters, *names = isa.lower().split("_")
+    for letter in letters.removeprefix("rv64"):
+        yield from _RISCV_GENERAL if letter == "g" else letter
+    yield from names
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import ctypes
 import itertools
 import mmap
 import os
+import platform
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ class CpuDevice:
 
     def lacks(self, image: Image) -> str | None:
         missing = sorted(set(image.features) - host_features())
+        if image.features and image.features[0] in missing:
+            return f"{image.target} is code for {image.features[0]}, and this machine is {platform.machine()}"
         return f"{image.target} needs {', '.join(missing)}, which this CPU ({host_name()}) lacks" if missing else None
 
     def load(self, image: Image, constants: Constants) -> CpuExecutable:

@@ -45,7 +45,9 @@ def test_the_first_variant_that_fits_is_taken(features: Callable[..., None]) -> 
 
 def test_a_cpu_that_fits_no_variant_is_told_what_it_lacks(features: Callable[..., None]) -> None:
     features("x86_64", "avx2")
-    with pytest.raises(DeviceError, match=r"cannot run here: v4 needs avx512f, .*; arm needs aarch64, "):
+    with pytest.raises(
+        DeviceError, match=r"cannot run here: v4 needs avx512f, .*; arm is code for aarch64, and this machine is"
+    ):
         load_for(("v4", "x86_64", "avx512f", "avx2"), ("arm", "aarch64"))
     with pytest.raises(DeviceError, match="holds no code"):
         load_for()
@@ -118,3 +120,15 @@ def test_this_machine_has_what_llvm_says_it_has() -> None:
     of_interest = {"sse4.2", "avx", "avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe", "avx512f", "avx512bw"}
     of_interest |= {"avx512vl", "avx512dq", "avx512cd", "avx512vnni", "avx512bf16", "avxvnni", "popcnt", "cx16", "sse3"}
     assert cpu_features.host_features() & of_interest == by_llvm & of_interest
+
+
+def test_riscv_extensions_too(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    cpuinfo.write_text("processor\t: 0\nhart\t: 0\nisa\t: rv64imafdcv_zicsr_zba_zfh\nmmu\t: sv39\n\n")
+    assert cpu_features.host_features() == {"riscv64", *"imafdcv", "zicsr", "zba", "zfh"}
+
+
+def test_general_purpose_riscv_is_five_extensions(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    cpuinfo.write_text("processor\t: 0\nisa\t: rv64gc\n\n")
+    assert cpu_features.host_features() == {"riscv64", *"imafdc"}
