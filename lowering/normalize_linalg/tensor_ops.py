@@ -212,6 +212,15 @@ def _insert_slice(
     return edit.insert(op).result
 
 
+def _view(op: tensor.CollapseShapeOp | tensor.ExpandShapeOp, edit: Editor) -> None:
+    """What is nothing or the same everywhere is made in the shape that is wanted."""
+    source = op.src.op if isinstance(op.src, OpResult) else None
+    if not isinstance(source, tensor.EmptyOp | FillOp):
+        return
+    output = edit.insert(tensor.EmptyOp(edit.sizes.dynamic(op.result), op.result.type)).tensor
+    edit.replace(_filled(source.inputs[0], output, edit) if isinstance(source, FillOp) else output)
+
+
 def _pad(op: tensor.PadOp, edit: Editor) -> None:
     """A value that is no constant is written first, and the source over it."""
     block = op.region.block
@@ -303,5 +312,7 @@ TENSOR_OPERATIONS: dict[type[Operation], Callable[..., None]] = {
     tensor.ExtractSliceOp: _extract_slice,
     tensor.InsertSliceOp: _insert_slice_op,
     tensor.PadOp: _pad,
+    tensor.CollapseShapeOp: _view,
+    tensor.ExpandShapeOp: _view,
 }
 """What replaces an operation, or leaves it where later phases know it as it is."""

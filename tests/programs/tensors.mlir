@@ -77,6 +77,19 @@ func.func @bits(%a: tensor<?xf32>) -> tensor<?xi32> {
   return %0 : tensor<?xi32>
 }
 
+func.func @concatenated(%a: !matrix, %b: !matrix) -> (!matrix, !matrix) {
+  %0 = tensor.concat dim(0) %a, %b : (!matrix, !matrix) -> !matrix
+  %1 = tensor.concat dim(1) %0, %0, %0 : (!matrix, !matrix, !matrix) -> !matrix
+  return %0, %1 : !matrix, !matrix
+}
+
+func.func @cast(%a: !matrix) -> (tensor<4x?xf32>, !matrix) {
+  %0 = tensor.cast %a : !matrix to tensor<4x?xf32>
+  %1 = arith.addf %0, %0 : tensor<4x?xf32>
+  %2 = tensor.cast %1 : tensor<4x?xf32> to !matrix
+  return %0, %2 : tensor<4x?xf32>, !matrix
+}
+
 // A tensor with nothing in it, and one that is passed through.
 func.func @untouched(%a: !matrix) -> (!matrix, tensor<0x3xi8>) {
   %0 = arith.constant dense<> : tensor<0x3xi8>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tosaic.runtime.errors import ArgumentError
 
 from .programs import assert_equal, call, integers, shapes
 
@@ -69,3 +70,21 @@ def test_bits(n: int) -> None:
 def test_untouched(shape: tuple[int, ...]) -> None:
     a = integers(*shape)
     assert_equal(call("tensors", "untouched", a), [a, np.zeros((0, 3), np.int8)])
+
+
+@pytest.mark.parametrize(("m", "n", "k"), shapes(3, 8, seed=13))
+def test_concatenated(m: int, n: int, k: int) -> None:
+    a, b = integers(m, k), integers(n, k, seed=1)
+    joined = np.concatenate([a, b])
+    assert_equal(call("tensors", "concatenated", a, b), [joined, np.concatenate([joined] * 3, axis=1)])
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_cast(n: int) -> None:
+    a = integers(4, n)
+    assert_equal(call("tensors", "cast", a), [a, 2 * a])
+
+
+def test_cast_to_another_size() -> None:
+    with pytest.raises(ArgumentError, match="4"):
+        call("tensors", "cast", integers(3, 8))
