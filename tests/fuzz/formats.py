@@ -49,7 +49,8 @@ _EXAMPLE = Path(__file__).parents[2] / "docs" / "example.mlir"
 _CONTROL_FLOW = Path(__file__).parents[1] / "programs" / "control_flow.mlir"
 _TOKEN = re.compile(rb'"[^"\n]*"|[%@#!]?[\w.]+|->|\s+|.', re.DOTALL)
 _NUMBER = re.compile(rb"-?\d+")
-_INPUT = TensorInfo("x", "float32", (1, 4, 6, 3))
+_SHAPE = (1, 4, 6, 3)
+_INPUT = TensorInfo("x", "float32", _SHAPE)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _artifacts() -> list[bytes]:
 
 def _arrays(save: Callable[..., None]) -> list[bytes]:
     stream = io.BytesIO()
-    save(stream, **{"x" if save is np.savez else "arr": np.ones(_INPUT.shape, np.float32)})
+    save(stream, **{"x" if save is np.savez else "arr": np.ones(_SHAPE, np.float32)})
     return [stream.getvalue()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -61,8 +61,11 @@ class Program:
     text: str
     functions: list[Called]
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How hypothesis shows the smallest program that fails."""
+        printer.text(repr(self))
+
     def __repr__(self) -> str:
-        """For hypothesis, which shows the smallest program that fails."""
         shapes = [f"{call.name}: {[f'{a.dtype}{list(a.shape)}' for a in call.inputs]}" for call in self.functions]
         return "\n".join(["", *shapes, self.text])
 
