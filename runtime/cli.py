@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 """As in lowering/pipeline.py, which is not imported only for this."""
 
+_ENDINGS = {"object": ".o", "header": ".h"}
+"""What --emit can write, and how its files end."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -84,6 +87,15 @@ def deploy(
     ] = None,
     module: Annotated[
         Path | None, typer.Option("-o", metavar="MODULE", help="Write the artifact here.", show_default=False)
+    ] = None,
+    emit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="object,header",
+            help="Instead of an artifact, write an object file and a C header for programs without Python: with "
+            "-o build/digits, build/digits.o and build/digits.h.",
+            show_default=False,
+        ),
     ] = None,
     input: Annotated[
         list[str] | None,
@@ -153,6 +165,7 @@ def deploy(
     if print_ir_after is not None and (module or input or profile or plan):
         raise ArgumentError("--print-ir-after prints IR: there will be no program to write or run")
     pixels = _parse_range(image_range)
+    kinds = _parse_emit(emit, module)
 
     from .artifact import Artifact
     from .compilation import Options, open_source, print_ir
@@ -188,7 +201,9 @@ def deploy(
 
         artifact = on_devices(artifact, devices, threads)
 
-    if module is not None:
+    if module is not None and kinds:
+        _emit(artifact, kinds, module)
+    elif module is not None:
         artifact.save(module)
     if input or profile or plan or module is None:
         from .execution import execute
@@ -207,6 +222,30 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
         return artifact
     with Phases(source.name, show_times or dumps) as phases:
         return compile_source(source, options, cache, dump_ir, phases.report)
+
+
+def _emit(artifact: Artifact, kinds: Sequence[str], path: Path) -> None:
+    """Write the files that --emit asks for, named as `path` but for the ending."""
+    from ..lowering.object_file import emit_object
+    from .atomic import atomic_write
+
+    emitted = emit_object(artifact, path.stem)
+    contents = {"object": emitted.object, "header": emitted.header.encode()}
+    for kind in kinds:
+        with atomic_write(path.with_suffix(_ENDINGS[kind])) as stream:
+            stream.write(contents[kind])
+
+
+def _parse_emit(text: str | None, path: Path | None) -> list[str]:
+    """The kinds of files that --emit lists."""
+    if text is None:
+        return []
+    kinds = text.split(",")
+    if unknown := [kind for kind in kinds if kind not in _ENDINGS]:
+        raise ArgumentError(f"--emit {unknown[0]!r} is not known; it takes {', '.join(_ENDINGS)}")
+    if path is None:
+        raise ArgumentError("--emit needs -o: say what the files are called")
+    return kinds
 
 
 def _parse_range(text: str) -> tuple[float, float]:
