@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import cast
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AffineMapAttr, IntegerAttr, TensorType, i32
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AffineMapAttr, IntegerAttr, TensorType, i32
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.dialects.tensor import EmptyOp
@@ -21,7 +21,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 from ..dialects import dispatch, tiled
 from ..dialects.dispatch import RegionOp
 from ..ir import erase, identity_generic, shape_of, tensor_type
-from ..sizes import Sizes, split
+from ..sizes import Sizes
 from .counts import RegionSizes
 
 
@@ -93,7 +93,8 @@ def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue |
     kept = [dim for dim in range(rank) if dim != reduced]
     type = TensorType(i32, [shape[dim] for dim in kept])
     addends = [] if addend is None else [addend]
-    _, dims = split([sizes.of(matrix)[dim] for dim in kept])
+    unknown = [dim for dim in range(rank) if shape[dim] == DYNAMIC_INDEX]
+    dims = [size for dim, size in zip(unknown, sizes.dynamic(matrix), strict=True) if dim != reduced]
     region = RegionOp([matrix, *addends, *dims], [type], result_dims=dims)
     block = region.body.block
     inside = block.args[1 + len(addends) :]
