@@ -1,6 +1,6 @@
 """What a generic reads becomes plain: tensors are inputs, scalars are captured, and parallel ones only write outputs.
 
-- a scalar operand becomes a value that the body captures;
+- a scalar operand, also one that fills a tensor, becomes a value that the body captures;
 - constants that a body captures move into it, where they fuse and fold with it;
 - an output that a parallel generic reads becomes an input of it, and it writes over an uninitialised tensor;
 - a parallel generic runs over the dimensions of its first output in their order.
@@ -31,7 +31,7 @@ from .scalar_functions import convert
 def settle_generic(op: GenericOp, edit: Editor) -> GenericOp:
     """Apply the rewrites above; what took the place of `op`. Raises UnsupportedError."""
     _sink_constants(op)
-    if any(not isinstance(value.type, TensorType) for value in op.inputs):
+    if any(_scalar(op, index) is not None for index in range(len(op.inputs))):
         op = _capture_scalars(op, edit)
     if all(iterator.data is IteratorType.PARALLEL for iterator in op.iterator_types):
         op = _only_write(op, Editor(op, edit.sizes))
@@ -77,13 +77,27 @@ def _capture_scalars(op: GenericOp, edit: Editor) -> GenericOp:
     maps = list(op.indexing_maps)
     inputs = list(op.inputs)
     for index in reversed(range(len(inputs))):
-        if not isinstance(inputs[index].type, TensorType):
-            block.args[index].replace_all_uses_with(inputs[index])
+        scalar = _scalar(op, index)
+        if scalar is not None:
+            block.args[index].replace_all_uses_with(scalar)
             block.erase_arg(block.args[index])
             del inputs[index], maps[index]
     rebuilt = _rebuild(op, edit, inputs, list(op.outputs), [map.data for map in maps])
     _sink_constants(rebuilt)
     return rebuilt
+
+
+def _scalar(op: GenericOp, index: int) -> SSAValue | None:
+    """The value that input `index` is everywhere: a scalar, or what it was filled with in a parallel generic.
+
+    In a reduction only that input may tell how far a loop runs.
+    """
+    value = op.inputs[index]
+    if not isinstance(value.type, TensorType):
+        return value
+    fill = value.op if isinstance(value, OpResult) else None
+    parallel = all(iterator.data is IteratorType.PARALLEL for iterator in op.iterator_types)
+    return fill.inputs[0] if isinstance(fill, FillOp) and parallel else None
 
 
 def _only_write(op: GenericOp, edit: Editor) -> GenericOp:

@@ -21,7 +21,6 @@ from ..dialects.linalg.windows import (
     PoolingNhwcMaxOp,
     PoolingNhwcSumOp,
 )
-from .accumulators import separate_accumulator
 from .editor import Editor
 
 Layout = tuple[str, ...]
@@ -61,9 +60,7 @@ def lower_window(op: SpaceOp, edit: Editor) -> bool:
     ]
     window = form.op(*operands, strides=strides, dilations=dilations)
     window.attributes |= op.attributes
-    result = edit.insert(window)
-    edit.replace(_restored(result.result, op.SPACE.operands[2], form.result, edit))
-    separate_accumulator(result, Editor(result, edit.sizes))
+    edit.replace(_restored(edit.insert(window).result, op.SPACE.operands[2], form.result, edit))
     return True
 
 
