@@ -17,7 +17,7 @@ from ...tosa.dialect.types import element_of, shape_of, tensor_type
 from ..dialects.dispatch import CheckOp
 from ..dialects.linalg import PARALLEL
 from ..ir import Reassociation, erase, reassociation_attr
-from ..sizes import Size, Sizes, product, split
+from ..sizes import Size, Sizes, constant_of, product
 from ..tosa_to_linalg.body import Body, scalar_constant
 
 _Op = TypeVar("_Op", bound=Operation)
@@ -157,3 +157,10 @@ def _permutation_map(permutation: Sequence[int]) -> AffineMap:
     inverse = [permutation.index(dim) for dim in range(len(permutation))]
     identity = AffineMap.identity(len(permutation))
     return AffineMap(len(permutation), 0, tuple(identity.results[dim] for dim in inverse))
+
+
+def split(sizes: Sequence[Size]) -> tuple[list[int], list[SSAValue]]:
+    """Static sizes, DYNAMIC_INDEX for those that are not known, and the values that these are, in order."""
+    known = [constant_of(size) for size in sizes]
+    static = [DYNAMIC_INDEX if number is None else number for number in known]
+    return static, [size for size, number in zip(sizes, known, strict=True) if number is None]  # pyright: ignore[reportReturnType]
