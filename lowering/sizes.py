@@ -124,6 +124,14 @@ def merged(static: Sequence[int], dynamic: Iterable[SSAValue]) -> tuple[Size, ..
     return tuple(next(remaining) if size == DYNAMIC_INDEX else size for size in static)
 
 
+def split(sizes: Iterable[Size]) -> tuple[list[int], list[SSAValue]]:
+    """The inverse of `merged`: (static sizes, dynamic ones)."""
+    sizes = list(sizes)
+    known = [constant_of(size) for size in sizes]
+    static = [DYNAMIC_INDEX if size is None else size for size in known]
+    return static, [cast(SSAValue, size) for size, number in zip(sizes, known, strict=True) if number is None]
+
+
 def constant_of(size: Size) -> int | None:
     """The number that a size is, if that is known."""
     if isinstance(size, int):
