@@ -21,7 +21,7 @@ from ..runtime.errors import ArgumentError, TosaicError
 from ..runtime.rates import Rates
 from ..tosa.dialect import ConstOp, TosaOp
 from . import tosa_to_linalg
-from .assign_devices import assign_devices
+from .assign_devices import assign_devices, split_dispatches
 from .const_eval import const_eval
 from .dump import dump
 from .form_dispatches import form_dispatches
@@ -72,6 +72,12 @@ PHASES = (
     Phase("normalize-linalg", lambda module, _: normalize_linalg(module)),
     Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
+    Phase(
+        "split-dispatches",
+        lambda module, options: split_dispatches(
+            module, options.devices, options.targets, options.rates, options.place
+        ),
+    ),
     Phase("set-encodings", lambda module, _: set_encodings(module)),
     Phase("hoist-encodings", lambda module, _: hoist_encodings(module)),
     Phase(

@@ -103,7 +103,7 @@ def _encode(region: RegionOp, root: PlainContraction) -> None:
     encoding = encoding_of(root)
     result = encoding.for_operand(RESULT)
     block = region.body.block
-    _split_roles(region)
+    split_roles(region)
     matrix = _flatten_filter(region, root) if isinstance(root, Conv2DNhwcFhwcOp) else root.inputs[RHS]
     image = root.inputs[LHS].owner
     generic = next((op for op in block.ops if isinstance(op, GenericOp)), None)
@@ -137,7 +137,7 @@ def _flatten_filter(region: RegionOp, root: Conv2DNhwcFhwcOp) -> SSAValue:
     return argument
 
 
-def _split_roles(region: RegionOp) -> None:
+def split_roles(region: RegionOp) -> None:
     """Give every use of an argument with several uses an argument of its own, as their encodings differ."""
     block = region.body.block
     for argument in list(block.args):

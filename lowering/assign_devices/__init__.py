@@ -8,6 +8,7 @@ transferred once; each device sets and unsets its own encodings, so that every s
 - `affinity`: where values are, and what the program binds
 - `cost_model`, `placement`, `minimum_cut`: seconds, and the devices that need the fewest
 - `transfers`: what follows from it
+- `splitting`, `cuts`: the phase split-dispatches, which hands parts of big contractions to several devices before
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from xdsl.dialects.func import FuncOp
 
 from ...runtime.device import DeviceSpec
 from ...runtime.rates import Rates
-from ..dialects.device import AFFINITY, TransferOp
+from ..dialects.device import AFFINITY
 from ..dialects.dispatch import RegionOp
 from ..ir import functions
 from ..target import Target
-from .affinity import bound_device, constant_values, dispatches, origin
+from .affinity import bound_device, constant_values, dispatches, makers
 from .cost_model import nominal_rates, seconds
 from .declarations import devices_of as devices_of
 from .declarations import names_of_symbols
 from .pins import parse_pins, pinned
 from .placement import Problem, Value, place
+from .splitting import split_dispatches as split_dispatches
 from .transfers import insert_transfers
 
 _NEVER = float("inf")
@@ -55,7 +57,7 @@ def assign_devices(
         computed = _computed(function)
         for region in dispatches(function):
             region.device = StringAttr(home)
-        bound = {region: chosen.get(region) or _bound(region, names) for region in computed}
+        bound = {region: _bound(region, chosen.get(region), names) for region in computed}
         _place(computed, devices, rates, bound)
         _forget_affinities(function)
         insert_transfers(function, names, home)
@@ -67,9 +69,12 @@ def _computed(function: FuncOp) -> list[RegionOp]:
     return [region for region in dispatches(function) if any(result not in constant for result in region.outputs)]
 
 
-def _bound(region: RegionOp, names: Mapping[str, str]) -> tuple[str, ...]:
-    device = bound_device(region, names)
-    return () if device is None else (device,)
+def _bound(region: RegionOp, pinned: tuple[str, ...] | None, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The devices that a dispatch may run on, none where all will do. A part of what was split is on its own."""
+    written = bound_device(region, names)
+    if written is None or (pinned is not None and written not in pinned):
+        return pinned or ()
+    return (written,)
 
 
 def _forget_affinities(function: FuncOp) -> None:
@@ -104,9 +109,7 @@ def _values(regions: Sequence[RegionOp], transfer: Sequence[Sequence[float]]) ->
     readers: dict[int, list[int]] = {}
     for region in regions:
         for value in region.tensors:
-            source = origin(value)
-            while isinstance(source, TransferOp):
-                source = origin(source.source)
-            if isinstance(source, RegionOp) and source in number:
-                readers.setdefault(number[source], []).append(number[region])
+            for source in makers(value):
+                if source in number:
+                    readers.setdefault(number[source], []).append(number[region])
     return [Value(producer, tuple(consumers), transfer) for producer, consumers in readers.items()]

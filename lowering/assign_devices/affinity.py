@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from xdsl.dialects import scf
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp
+from xdsl.dialects.tensor import CollapseShapeOp, ConcatOp, ExpandShapeOp, ExtractSliceOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 
 from ...tosa.dialect import ConstOp
@@ -58,6 +58,18 @@ def origin(value: SSAValue) -> Operation | Block | None:
     return value.owner
 
 
+def makers(value: SSAValue) -> list[RegionOp]:
+    """The dispatches that a tensor comes from, seen through all that does not compute."""
+    source = origin(value)
+    if isinstance(source, RegionOp):
+        return [source]
+    if isinstance(source, TransferOp | ExtractSliceOp):
+        return makers(source.source)
+    if isinstance(source, ConcatOp):
+        return [maker for part in source.inputs for maker in makers(part)]
+    return []
+
+
 class Locations:
     """Tells where values are once all dispatches have their devices."""
 
@@ -85,7 +97,7 @@ class Locations:
                 return value.op.device.data
             case TransferOp():
                 return self._names[value.op.device.root_reference.data]
-            case CollapseShapeOp() | ExpandShapeOp() | SetOp() | UnsetOp():
+            case CollapseShapeOp() | ExpandShapeOp() | SetOp() | UnsetOp() | ExtractSliceOp():
                 return self.of(value.op.operands[0])
             case _:
                 return self._home

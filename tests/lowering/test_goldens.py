@@ -1,7 +1,8 @@
 """What each phase makes of a small program: `goldens/PHASE.mlir` holds a TOSA program and what to find after PHASE.
 
 The lines after `// CHECK` are FileCheck's; a golden may say for which target (`// TARGET: x86-64-v2`; `tiles` wants
-everything in tiles of 4 x 4 x 2) and with which precision (`// PRECISION: bf16`) it is compiled.
+everything in tiles of 4 x 4 x 2), with which precision (`// PRECISION: bf16`) and pins (`// PLACE: conv*=cpu`) it is
+compiled.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ def test_every_phase_has_a_golden() -> None:
 @pytest.mark.parametrize("path", sorted(GOLDENS.glob("*.mlir")), ids=lambda path: path.stem)
 def test_golden(path: Path, tmp_path: Path) -> None:
     text = path.read_text()
-    settings = dict(re.findall(r"^// (TARGET|PRECISION): (\S+)$", text, re.MULTILINE))
+    settings = dict(re.findall(r"^// (TARGET|PRECISION|PLACE): (\S+)$", text, re.MULTILINE))
     module = parse(text, path.name)
     target = target_called(settings.get("TARGET", "x86-64-v4+vnni"))
     devices = devices_of(module)
-    options = pipeline.Options(devices, device_targets(devices, target), precision=settings.get("PRECISION"))
+    options = pipeline.Options(
+        devices, device_targets(devices, target), precision=settings.get("PRECISION"), place=settings.get("PLACE")
+    )
     pipeline.run(module, options, stop_after=path.stem.partition(".")[0])
     after = tmp_path / "after.mlir"
     after.write_text(readable(module))
