@@ -67,7 +67,7 @@ _DIALECTS = {
     "dispatch": ("tosaic.lowering.dialects.dispatch", "Dispatch"),
     "encoding": ("tosaic.lowering.dialects.encoding", "Encoding"),
     "linalg": ("tosaic.lowering.dialects.linalg", "Linalg"),
-    "math": ("xdsl.dialects.math", "Math"),
+    "math": ("tosaic.lowering.dialects.math", "Math"),
     "scf": ("xdsl.dialects.scf", "Scf"),
     "tensor": ("tosaic.lowering.dialects.tensor", "Tensor"),
 }

@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorTyp
 from xdsl.ir import Block, Operation, SSAValue
 
 from ...runtime.errors import UnsupportedError
+from ..dialects.math import ClassificationOp, IsFiniteOp, IsInfOp, IsNaNOp, IsNormalOp
 from ..dialects.scalar import ApplyScaleOp
 from ..target import Target
 from . import integer, lookup
@@ -24,7 +25,7 @@ from .conversions import float_cast, float_to_integer
 from .emit import Function
 from .operations import FLOAT, INTEGER, UNSIGNED, power_of_integer
 from .shifted_scale import ShiftedScale
-from .types import BF16, F16, F32, I1, I64, Value, bits_of, element_of, lanes_of, register_type
+from .types import BF16, F16, F32, F64, I1, I64, Value, bits_of, element_of, lanes_of, register_type, vector_type
 
 
 @dataclass
@@ -244,6 +245,27 @@ def _compare_integers(body: _Body, operation: arith.CmpiOp) -> Value:
 def _compare_floats(body: _Body, operation: arith.CmpfOp) -> Value:
     a, b = (_as_f32(body, value) for value in body.operands(operation))
     return body.f.fcmp(_FLOAT_PREDICATES[operation.predicate.value.data], a, b)
+
+
+@_rule(IsNaNOp, IsInfOp, IsFiniteOp, IsNormalOp)
+def _classify(body: _Body, operation: ClassificationOp) -> Value:
+    f, value = body.f, body.get(operation.operand)
+    element = element_of(value.type)
+    if isinstance(operation, IsNaNOp):
+        wide = _as_f32(body, value)
+        return f.fcmp("uno", wide, wide)
+    # Infinity and the smallest normal number by their bits, which order as the magnitudes do.
+    mantissa = {F16: 10, BF16: 7, F32: 23, F64: 52}[element]
+    width = bits_of(element)
+    bits = f.bitcast(value, vector_type(f"i{width}", lanes_of(value.type)))
+    magnitude = f.and_(bits, f.const(bits.type, (1 << (width - 1)) - 1))
+    infinity = f.const(bits.type, ((1 << (width - 1 - mantissa)) - 1) << mantissa)
+    if isinstance(operation, IsInfOp):
+        return f.icmp("eq", magnitude, infinity)
+    finite = f.icmp("ult", magnitude, infinity)
+    if isinstance(operation, IsFiniteOp):
+        return finite
+    return f.and_(finite, f.icmp("uge", magnitude, f.const(bits.type, 1 << mantissa)))
 
 
 @_rule(arith.SelectOp)

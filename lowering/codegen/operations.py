@@ -7,6 +7,7 @@ from collections.abc import Callable
 from xdsl.dialects import arith, math
 from xdsl.ir import Operation
 
+from ..dialects.math import ErfcOp
 from . import f64_error, f64_exponential, f64_logarithm, f64_trigonometry, integer, math_functions, trigonometry
 from .emit import Function
 from .types import F32, F64, I1, Value, element_of
@@ -131,6 +132,7 @@ FLOAT: dict[type[Operation], Emit] = {
     math.AtanOp: _function(f64_trigonometry.atan),
     math.Atan2Op: _function(f64_trigonometry.atan2),
     math.ErfOp: _function(f64_error.erf, math_functions.erf),
+    ErfcOp: _function(f64_error.erfc),
 }
 INTEGER: dict[type[Operation], Emit] = {
     arith.AddiOp: Function.add,

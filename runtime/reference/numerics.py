@@ -10,11 +10,23 @@ import numpy as np
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _erf = np.frompyfunc(math.erf, 1, 1)
+_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 def erf(values: Array) -> Array:
     """The error function, in f64 through the C library and rounded once."""
     return np.asarray(_erf(values.astype(np.float64)), dtype=np.float64).astype(values.dtype)
+
+
+def erfc(values: Array) -> Array:
+    """1 - erf, as `erf`."""
+    return np.asarray(_erfc(values.astype(np.float64)), dtype=np.float64).astype(values.dtype)
+
+
+def is_normal(values: Array) -> Array:
+    """Whether floats are neither zero, subnormal, infinite nor not a number."""
+    exponent = {"float16": -14, "float64": -1022}.get(values.dtype.name, -126)  # f32 and bf16 alike
+    return np.isfinite(values) & (np.abs(values.astype(np.float64)) >= 2.0**exponent)
 
 
 def leading_zeros(values: Array, width: int) -> Array:

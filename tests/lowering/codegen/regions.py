@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from tosaic.lowering.codegen import compile_region
 from tosaic.lowering.dialects.dispatch import Dispatch, RegionOp
+from tosaic.lowering.dialects.math import Math
 from tosaic.lowering.dialects.scalar import ApplyScaleOp
 from tosaic.lowering.meaning import evaluate_op
 from tosaic.lowering.target import Target
@@ -17,7 +18,6 @@ from xdsl.context import Context
 from xdsl.dialects.arith import Arith
 from xdsl.dialects.builtin import Builtin, IntegerType, ModuleOp, TensorType
 from xdsl.dialects.linalg import Linalg
-from xdsl.dialects.math import Math
 from xdsl.dialects.tensor import Tensor
 from xdsl.ir import Attribute, Operation
 from xdsl.parser import Parser

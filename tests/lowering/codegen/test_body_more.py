@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from tosaic.lowering.dialects.dispatch import RegionOp
@@ -97,7 +98,7 @@ def test_sum_with_carry() -> None:
     "operation",
     [
         *("exp2", "expm1", "log2", "log10", "log1p", "cbrt", "sinh", "cosh", "asinh", "acosh", "atanh"),
-        *("tan", "asin", "acos", "atan", "sin", "cos", "exp", "log", "tanh", "erf", "rsqrt"),
+        *("tan", "asin", "acos", "atan", "sin", "cos", "exp", "log", "tanh", "erf", "erfc", "rsqrt"),
     ],
 )
 def test_functions_of_every_float(operation: str, element: str) -> None:
@@ -127,6 +128,16 @@ def test_float_to_an_integer_power(element: str) -> None:
     region = region_of([element, "i32"], element, body)
     x, n = integers(region)
     check(region, [x, (n % 7 - 3).astype(np.int32)], rtol={"f32": 2.0**-22, "f64": 2.0**-50, "f16": 2.0**-9}[element])
+
+
+@pytest.mark.parametrize("element", ["f32", "f64", "f16", "bf16"])
+@pytest.mark.parametrize("operation", ["isnan", "isinf", "isfinite", "isnormal"])
+def test_floats_are_classified(operation: str, element: str) -> None:
+    region = region_of([element], "i1", f"%r = math.{operation} %a0 : {element}\nlinalg.yield %r : i1")
+    (x,) = integers(region)
+    tiny = ml_dtypes.finfo(x.dtype).smallest_normal
+    x[:8] = np.array([0, -np.inf, np.inf, np.nan, tiny, tiny / 2, -tiny, -tiny / 2]).astype(x.dtype)
+    check(region, [x])
 
 
 def test_narrow_integers_convert() -> None:
