@@ -44,6 +44,7 @@ from ..ir import operands_with_captures, padding_value
 from .clusters import AFFINITY, CONSTANTS, Cluster, constant_values, form_clusters, runs_on_host
 from .elementwise import identity_operands
 from .extents import Extents
+from .merge import splat_constant
 
 VIEWS = (CollapseShapeOp, ExpandShapeOp)
 INITS = (EmptyOp, FillOp)
@@ -258,10 +259,13 @@ class _Grouping:
                     self.group_of.update(dict.fromkeys(op.res, group))
 
     def _reads_every_loop(self, producer: Group) -> bool:
-        """Whether an operand from outside spans the iteration space: the reduction learns its extents from it."""
+        """Whether an operand from outside that is not merged away spans the iteration space: it tells the extents."""
         inside = {result for op in producer.elementwise for result in op.res}
         return any(
-            op.inputs[index] not in inside and op.inputs[index] not in self.constant_values
+            op.inputs[index] not in inside
+            and op.inputs[index] not in self.constant_values
+            and op.body.block.args[index].uses
+            and splat_constant(op.inputs[index]) is None
             for op in producer.elementwise
             for index in identity_operands(op)
         )
