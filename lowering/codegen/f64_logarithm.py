@@ -41,6 +41,14 @@ _POW = (
 )
 """(atanh(s) / s - 1 - s**2 / 3) / s**4 in s**2, for the same s."""
 
+_CBRT = (
+    0.7167346418604423,
+    0.3288364544631474,
+    -0.03402605365290486,
+    0.0016274953380330931,
+)
+"""The cube root on [1, 8], to one part in 70."""
+
 
 def _exponent_and_mantissa(f: Function, x: Value) -> Pair:
     """(e, m) with x = 2**e m, m in [sqrt 1/2, sqrt 2), for finite x > 0."""
@@ -156,7 +164,7 @@ def cbrt(f: Function, x: Value) -> Value:
     third = f.call_intrinsic("llvm.floor", type, [f.fmul(e, f.const(type, 1 / 3))])
     # e - 3 floor(e / 3) is 0, 1, 2, or 3 where the product was rounded down: m stays below 12.
     rest = f.fsub(e, f.fmul(third, f.const(type, 3.0)))
-    m = exponent_added(f, m, rest)
+    m = _exponent_added(f, m, rest)
     guess = polynomial(f, m, _CBRT)
     for _ in range(3):
         cube = f.fmul(f.fmul(guess, guess), guess)
@@ -165,24 +173,15 @@ def cbrt(f: Function, x: Value) -> Value:
     # The last step works on the error itself, so that it rounds only once.
     error = f.fsub(guess, f.fdiv(m, f.fmul(guess, guess)))
     root = f.fsub(guess, f.fmul(error, f.const(type, 1 / 3)))
-    result = copysign(f, exponent_added(f, root, third), x)
+    result = copysign(f, _exponent_added(f, root, third), x)
     ordinary = f.and_(f.fcmp("olt", magnitude, f.const(type, math.inf)), f.fcmp("one", magnitude, f.const(type, 0.0)))
     return f.select(ordinary, result, x)
 
 
-def exponent_added(f: Function, x: Value, exponent: Value) -> Value:
+def _exponent_added(f: Function, x: Value, exponent: Value) -> Value:
     """x * 2**exponent for a float that is an integer, the result being normal."""
     _, whole = round_to_integer(f, exponent)
     return f.bitcast(f.add(f.bitcast(x, integers(x)), f.shl(whole, f.const(whole.type, 52))), x.type)
-
-
-_CBRT = (
-    0.7167346418604423,
-    0.3288364544631474,
-    -0.03402605365290486,
-    0.0016274953380330931,
-)
-"""The cube root on [1, 8], to one part in 70."""
 
 
 def _log2_pair(f: Function, x: Value) -> Pair:

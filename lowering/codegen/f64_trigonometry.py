@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 
 from .double_double import multiply, two_sum
 from .emit import Function
 from .f64_exponential import integers, round_to_integer
 from .math_functions import copysign, fabs, polynomial
+from .trigonometry import lookup, two_over_pi
 from .types import F64, I64, Value, lanes_of
 
 _PI_2 = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
@@ -24,18 +26,8 @@ _PI_2_LOW, _PI_4_LOW, _PI_LOW = 6.123233995736766e-17, 3.061616997868383e-17, 1.
 _MODERATE = 2.0**20
 """Up to here quarter turns have no more than 20 bits."""
 
-_TWO_OVER_PI = (
-    *(0, 0),
-    *(0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041),
-    *(0xFE5163AB, 0xDEBBC561, 0xB7246E3A, 0x424DD2E0, 0x6492EEA, 0x9D1921C),
-    *(0xFE1DEB1C, 0xB129A73E, 0xE88235F5, 0x2EBB4484, 0xE99C7026, 0xB45F7E41),
-    *(0x3991D639, 0x835339F4, 0x9C845F8B, 0xBDF9283B, 0x1FF897FF, 0xDE05980F),
-    *(0xEF2F118B, 0x5A0A6D1F, 0x6D367ECF, 0x27CB09B7, 0x4F463F66, 0x9E5FEA2D),
-    *(0x7527BAC7, 0xEBE5F17B, 0x3D0739F7, 0x8A5292EA, 0x6BFB5FB1, 0x1F8D5D08),
-    *(0x56033046, 0xFC7B6BAB, 0xF0CFBC20, 0x9AF4361D, 0xA9E39161, 0x5EE61B08),
-    *(0x6599855F, 0x14A06840),
-)
-"""The bits of 2 / pi, 32 in each: 64 before the point, then those behind it."""
+_WORDS = 46
+"""Words of 32 bits that the largest exponent reaches: the first two lie before the point."""
 
 _LIMBS = 6
 """Of 32 bits: 2 before the point, 53 that the mantissa takes, 62 that cancel for the float nearest to a multiple of
@@ -190,10 +182,10 @@ def _reduce_large(f: Function, x: Value) -> tuple[Value, Value, Value]:
     # bit that has the weight 2 then. Lanes that are not large compute something, too, inside of the table.
     start = f.sub(f.lshr(bits, number(52)), number(1075 + 2 - 64))
     start = f.call_intrinsic("llvm.smax", type, [start, number(0)])
-    start = f.call_intrinsic("llvm.smin", type, [start, number(32 * (len(_TWO_OVER_PI) - _LIMBS - 1))])
+    start = f.call_intrinsic("llvm.smin", type, [start, number(32 * (_WORDS - _LIMBS - 1))])
     word, shift = f.lshr(start, number(5)), f.and_(start, number(31))
-    table = f.table(I64, _TWO_OVER_PI)
-    words = [_lookup(f, table, f.add(word, number(i))) for i in range(_LIMBS + 1)]
+    table = f.table(I64, _two_over_pi())
+    words = [lookup(f, table, f.add(word, number(i))) for i in range(_LIMBS + 1)]
     pairs = [f.or_(f.shl(left, number(32)), right) for left, right in itertools.pairwise(words)]
     window = [low(f.lshr(pair, f.sub(number(32), shift))) for pair in reversed(pairs)]
     # The product modulo 2**(32 * _LIMBS), its least limb first, in columns of 32 bits.
@@ -228,15 +220,11 @@ def _reduce_large(f: Function, x: Value) -> tuple[Value, Value, Value]:
     )
 
 
-def _lookup(f: Function, table: Value, index: Value) -> Value:
-    """table[index] of i64, for every lane."""
-    lanes = lanes_of(index.type)
-    if lanes == 1:
-        return f.load(I64, f.element_pointer(table, I64, index))
-    result = f.undefined(index.type)
-    for lane in range(lanes):
-        result = f.insert(result, f.load(I64, f.element_pointer(table, I64, f.extract(index, lane))), lane)
-    return result
+@cache
+def _two_over_pi() -> list[int]:
+    """The bits of 2 / pi, 32 in each: 64 before the point, then those behind it."""
+    bits = 32 * (_WORDS - 2)
+    return [two_over_pi(bits) >> (bits + 32 - 32 * i) & 0xFFFFFFFF for i in range(_WORDS)]
 
 
 # Inverses

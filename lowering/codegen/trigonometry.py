@@ -78,8 +78,8 @@ def _reduce_large(f: Function, x: Value) -> tuple[Value, Value]:
     index = f.call_intrinsic("llvm.umin", integers, [exponent, f.const(integers, _EXPONENTS - 1)])
     mantissa = f.or_(f.and_(bits, f.const(integers, 0x7FFFFF)), f.const(integers, 0x800000))
     windows = _windows()
-    high = _lookup(f, f.table(I64, [_as_signed(window >> 32) for window in windows]), index)
-    low = _lookup(f, f.table(I64, [window & 0xFFFFFFFF for window in windows]), index)
+    high = lookup(f, f.table(I64, [_as_signed(window >> 32) for window in windows]), index)
+    low = lookup(f, f.table(I64, [window & 0xFFFFFFFF for window in windows]), index)
     wide = f.cast("zext", mantissa, I64)
     # Quarter turns modulo 4, with 62 bits behind the point.
     turns = f.add(f.op("mul", wide, high), f.lshr(f.op("mul", wide, low), f.const(wide.type, 32)))
@@ -92,7 +92,7 @@ def _reduce_large(f: Function, x: Value) -> tuple[Value, Value]:
     return f.select(negative, f.fneg(r), r), f.select(negative, f.sub(f.zero(integers), turned), turned)
 
 
-def _lookup(f: Function, table: Value, index: Value) -> Value:
+def lookup(f: Function, table: Value, index: Value) -> Value:
     """table[index] of i64, for every lane."""
     lanes = lanes_of(index.type)
     wide = f.cast("zext", index, I64)
@@ -114,12 +114,17 @@ def _windows() -> list[int]:
     A float is mantissa * 2**e with e = biased exponent - 150. What lies before the point are whole turns.
     """
     bits = 320
-    two_over_pi = (2 << 2 * bits) // _pi(bits)
     windows = []
     for biased in range(_FIRST_EXPONENT, 255):
         shift = bits - 96 - (biased - 150 - 2)
-        windows.append((two_over_pi >> shift) % (1 << 96))
+        windows.append((two_over_pi(bits) >> shift) % (1 << 96))
     return windows
+
+
+@cache
+def two_over_pi(bits: int) -> int:
+    """2 / pi * 2**bits."""
+    return (2 << 2 * bits) // _pi(bits)
 
 
 def _pi(bits: int) -> int:
