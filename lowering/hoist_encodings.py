@@ -1,20 +1,22 @@
 """hoist-encodings: sets and unsets move until they meet, cancel, or reach a constant.
 
 Hoist: equal sets of one value become one, right behind the value, so that a constant collects all its encodings and
-const-eval later packs each once. Propagate: a set behind an element-wise region moves in front of it when that region
-reads something that was just unset; where the two layouts turn out to agree, nothing is moved in memory at all.
+const-eval later packs each once; what a loop only reads is set in front of the loop. Propagate: a set behind an
+element-wise region moves in front of it when that region reads something that was just unset; where the two layouts
+turn out to agree, nothing is moved in memory at all.
 """
 
 from __future__ import annotations
 
 from typing import cast
 
+from xdsl.dialects import scf
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import EmptyOp
 from xdsl.ir import Attribute, Block, BlockArgument, OpResult, SSAValue
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from .dialects.dispatch import RegionOp
 from .dialects.encoding import EncodingAttr, SetOp, UnsetOp
@@ -34,25 +36,41 @@ def hoist_encodings(module: ModuleOp) -> None:
     for function in functions(module):
         for region in reversed(regions(function)):
             _propagate(region)
-        for block in host_blocks(function):
+        for block in reversed(host_blocks(function)):
             hoist_sets(block)
             cancel_pairs(block)
             erase_dead(block)
 
 
 def hoist_sets(block: Block) -> None:
-    """Move every set up to where its source is defined, one per encoding."""
+    """Move every set up to where its source is defined, one per encoding.
+
+    What a loop only reads is set in front of the loop; what a branch reads in the branch, which may not be taken.
+    """
     known: dict[tuple[SSAValue, Attribute], SetOp] = {}
+    around = block.parent_op()
     for op in list(block.ops):
         if not isinstance(op, SetOp):
+            continue
+        if isinstance(around, scf.ForOp | scf.WhileOp) and _block_of(op.source) is not block:
+            Rewriter.insert_op(_detached(op), InsertPoint.before(around))
             continue
         first = known.setdefault((op.source, op.result.type), op)
         if first is not op:
             op.result.replace_all_uses_with(first.result)
             erase(op)
-        elif isinstance(op.source, OpResult) and op.source.op.parent is block:
-            op.detach()
-            block.insert_op_after(op, op.source.op)
+        elif isinstance(op.source, OpResult) and _block_of(op.source) is block:
+            block.insert_op_after(_detached(op), op.source.op)
+
+
+def _block_of(value: SSAValue) -> Block | None:
+    owner = value.owner
+    return owner if isinstance(owner, Block) else owner.parent
+
+
+def _detached(op: SetOp) -> SetOp:
+    op.detach()
+    return op
 
 
 def cancel_pairs(block: Block) -> None:

@@ -39,6 +39,9 @@ from .dialects.dispatch import RegionOp
 LOOPLESS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
 """What a dispatch holds besides its root, pad and generic: values that need no loop of their own."""
 
+CONTROL_FLOW = (scf.ForOp, scf.IfOp, scf.WhileOp)
+"""What has host blocks inside."""
+
 Reassociation = Sequence[Sequence[int]]
 
 
@@ -52,7 +55,7 @@ def host_blocks(function: func.FuncOp) -> list[Block]:
     blocks = [function.body.block]
     for block in blocks:  # grows while it is walked
         for op in block.ops:
-            if isinstance(op, scf.ForOp | scf.IfOp | scf.WhileOp):
+            if isinstance(op, CONTROL_FLOW):
                 blocks += [block for region in op.regions for block in region.blocks]
     return blocks
 

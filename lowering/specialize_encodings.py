@@ -38,7 +38,7 @@ def specialize_encodings(module: ModuleOp, targets: Mapping[str, Target]) -> Non
                         _check(op, targets[device])
                     for value in _values(op):
                         _specialize(value, targets[device], device, resolved)
-        for block in blocks:
+        for block in reversed(blocks):
             cancel_pairs(block)
             hoist_sets(block)
             erase_dead(block)

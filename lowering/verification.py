@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from .ir import functions, operands_with_captures
+from .ir import CONTROL_FLOW, functions, operands_with_captures
 
 
 class Verifier:
@@ -28,7 +28,7 @@ class Verifier:
         before, self._seen = self._seen, {}
         self._verify(module, before, around=False)
         for function in functions(module):
-            _verify_order(function.body.block)
+            _verify_order(function.body.block, set())
 
     def _verify(self, op: Operation, before: dict[Operation, tuple[_Itself, _Contents]], around: bool) -> bool:
         """Whether `op` or something in it changed; `around` says whether the operation around it did itself."""
@@ -81,11 +81,18 @@ def _verify_blocks(op: Operation) -> None:
                 raise VerifyException(f"a block of {op.name}, or an operation in it, says that it is elsewhere")
 
 
-def _verify_order(block: Block) -> None:
-    """Raise VerifyException where an operation uses a value, also in its regions, that no operation before defines."""
-    defined: set[SSAValue] = set(block.args)
+def _verify_order(block: Block, around: set[SSAValue]) -> None:
+    """Raise VerifyException where an operation uses a value, also in its regions, that no operation before defines.
+
+    `around` are the values of the blocks around that are defined already.
+    """
+    defined = {*around, *block.args}
     for op in block.ops:
         for value in operands_with_captures(op):
             if value not in defined:
                 raise VerifyException(f"{op.name} uses a value of type {value.type} before it is defined")
+        if isinstance(op, CONTROL_FLOW):
+            for region in op.regions:
+                for inner in region.blocks:
+                    _verify_order(inner, defined)
         defined.update(op.results)

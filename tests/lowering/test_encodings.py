@@ -26,11 +26,15 @@ def packs_rows(target: Target, contraction: Contraction) -> Tile:
     return Tile(4, 4, 4, pack_rows=True)
 
 
+def packs_columns(target: Target, contraction: Contraction) -> Tile:
+    return Tile(8, 16, 1)
+
+
 def wants_none(target: Target, contraction: Contraction) -> None:
     return None
 
 
-V4 = resolve_target("x86-64-v4+vnni")
+V4 = replace(resolve_target("x86-64-v4+vnni"), resolver=packs_columns)
 ROWS = replace(V4, name="rows", resolver=packs_rows)
 NONE = replace(V4, name="none", resolver=wants_none)
 
@@ -242,3 +246,29 @@ def test_encodings_are_readable() -> None:
     sizes = "element_types = [f32, f32, f32], user_indexing_maps = [#map0, #map1, #map2], iteration_sizes = [?, 10, 6]"
     assert f"#encoding.encoding<operand_index = 0, op_type = matmul, {sizes}>" in text
     assert "encoding.set_encoding %x : tensor<?x6xf32> -> tensor<?x6xf32, #encoding" in text
+
+
+def test_what_a_loop_only_reads_is_packed_in_front_of_it() -> None:
+    text = """
+func.func @main(%x: tensor<?x?xf32>, %y: tensor<?x?xf32>, %rounds: index) -> tensor<?x?xf32> {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %m = tensor.dim %x, %c0 : tensor<?x?xf32>
+  %n = tensor.dim %x, %c1 : tensor<?x?xf32>
+  %r = scf.for %i = %c0 to %rounds step %c1 iter_args(%z = %x) -> (tensor<?x?xf32>) {
+    %e = tensor.empty(%m, %n) : tensor<?x?xf32>
+    %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x?xf32>) -> tensor<?x?xf32>
+    %p = linalg.matmul ins(%z, %y : tensor<?x?xf32>, tensor<?x?xf32>) outs(%f : tensor<?x?xf32>) -> tensor<?x?xf32>
+    scf.yield %p : tensor<?x?xf32>
+  }
+  return %r : tensor<?x?xf32>
+}"""
+    module = lowered(text, V4)
+    (loop,) = (op for op in module.walk() if op.name == "scf.for")
+    inside = [op.name for op in loop.walk()]
+    assert "tiled.matmul" in inside and "linalg.pack" not in inside
+    assert names(module).count("linalg.pack") == 1
+    x, y = np.eye(3, dtype=np.float32) * 2, np.arange(9, dtype=np.float32).reshape(3, 3) - 4
+    (got,) = evaluate(module, "main", [x, y, np.asarray(2)])
+    np.testing.assert_array_equal(got, x @ y @ y)
