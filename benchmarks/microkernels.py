@@ -110,6 +110,7 @@ def cube(arithmetic: Arithmetic, target: Target, size: int, threads: int) -> Wor
     """The kernel of a size x size x size product with the tile that the target chooses."""
     operand, result = arithmetic.operand, arithmetic.result
     tile = target.tile(Contraction("matmul", operand, operand, result, 1, size, size, size, size))
+    assert tile is not None  # not that small
     right = TensorType(operand, [-(-size // tile.n0), -(-size // tile.k0), tile.n0, tile.k0])
     types = [TensorType(operand, [size, size]), right]
     product_type = TensorType(result, [size, size])

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 
 from ..target import Target
 from .arithmetic import i64
@@ -401,8 +402,9 @@ class Streamed:
         f, product = self.f, self.product
         size = bits_of(product.right) // 8
         bytes = i64(self.staged_bytes)
-        with f.loop(i64(0), bytes, 16) as cleared:
-            f.store(f.zero(vector_type(I8, 16)), f.gep(staged, cleared.index))
+        wide = gcd(self.staged_bytes, 64)
+        with f.loop(i64(0), bytes, wide) as cleared:
+            f.store(f.zero(vector_type(I8, wide)), f.gep(staged, cleared.index))
         element = f"i{bits_of(product.right)}"
         lanes = product.lanes
         with f.loop(i64(0), k) as row:
