@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xdsl.dialects import func
 from xdsl.dialects.builtin import DYNAMIC_INDEX, FunctionType, ModuleOp, TensorType
 from xdsl.utils.exceptions import VerifyException
 
 from ..runtime.device import DeviceSpec
 from ..runtime.errors import ArgumentError, TosaicError
 from ..runtime.rates import Rates
-from ..tosa.dialect import ConstOp, TosaOp
+from ..tosa import dialect as tosa
 from . import tosa_to_linalg
 from .assign_devices import assign_devices, split_dispatches
 from .const_eval import const_eval
@@ -91,6 +90,16 @@ PHASES = (
     Phase("plan-memory", lambda module, options: plan_memory(module, options.constants)),
 )
 
+WINDOWED = (
+    tosa.AvgPool2DOp,
+    tosa.Conv2DOp,
+    tosa.Conv3DOp,
+    tosa.DepthwiseConv2DOp,
+    tosa.MaxPool2DOp,
+    tosa.TransposeConv2DOp,
+)
+"""Operators of models that slide a window over an image."""
+
 Report = Callable[[str, float], None]
 """Called with the name of each phase and the seconds it took, verification included."""
 
@@ -156,13 +165,13 @@ def run(
 
 
 def require_static_shapes(module: ModuleOp) -> None:
-    """Raise ArgumentError naming the inputs of models, all in TOSA, whose dimensions are not known.
+    """Raise ArgumentError naming the inputs whose dimensions are not known of models with convolutions or poolings.
 
-    TOSA leaves to shape inference what programs in linalg say: how the sizes of all other tensors follow from those.
+    These have fast kernels for known sizes only, and a model's sizes are easily fixed. Programs in linalg say what they
+    want to leave open.
     """
     for function in functions(module):
-        computes = [op for op in function.body.block.ops if not isinstance(op, ConstOp | func.ReturnOp)]
-        if not computes or not all(isinstance(op, TosaOp) for op in computes):
+        if not any(isinstance(op, WINDOWED) for op in function.body.block.ops):
             continue
         signature: FunctionType = function.function_type
         for position, type in enumerate(signature.inputs):

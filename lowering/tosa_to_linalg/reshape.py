@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from xdsl.dialects import tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, TensorType
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
@@ -21,13 +21,15 @@ _UNKNOWN = (1 << 61) - 1
 def reshape(b: Builder, value: SSAValue, shape: Sequence[int]) -> SSAValue:
     """`value` with another shape of as many elements: itself, or a collapse, an expansion or both.
 
-    A dynamic extent must be among the dimensions of both shapes.
+    A dynamic extent must be among the dimensions of both shapes, or be the only one of `shape`.
     """
     source = shape_of(value)
     if tuple(shape) == source:
         return value
     if not source:  # xDSL's tensor.expand_shape wants a group for each result dimension, and none is left here
         return b.elementwise([(value, AffineMap(len(shape), 0, ()))], shape, element_of(value), lambda _, x: x)
+    if DYNAMIC_INDEX in source and list(shape).count(DYNAMIC_INDEX) == 1 and not _can_pair(source, shape):
+        return _through_one_dimension(b, value, shape)
     pairs = pair_dimensions(source, shape)
     collapsed = [_product([source[dim] for dim in left]) for left, _ in pairs]
     if len(collapsed) < len(source):
@@ -59,6 +61,28 @@ def pair_dimensions(source: Sequence[int], target: Sequence[int]) -> list[tuple[
         pairs[-1][0].extend(range(i, len(lefts)))
         pairs[-1][1].extend(range(j, len(rights)))
     return pairs
+
+
+def _can_pair(source: Sequence[int], target: Sequence[int]) -> bool:
+    try:
+        pair_dimensions(source, target)
+    except CannotLower:
+        return False
+    return True
+
+
+def _through_one_dimension(b: Builder, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+    """The dynamic extent of `shape` is what the elements make with the static ones."""
+    everything = [list(range(len(shape_of(value))))]
+    flat = _collapse(b, value, everything, [DYNAMIC_INDEX]) if len(everything[0]) > 1 else value
+    if len(shape) == 1:
+        return flat
+    count = b.insert(tensor.DimOp(flat, b.scalar(0, IndexType()))).result
+    known = math.prod(extent for extent in shape if extent != DYNAMIC_INDEX)
+    extent = b.insert(arith.DivUIOp(count, b.scalar(max(1, known), IndexType()))).result
+    groups = reassociation_attr([list(range(len(shape)))])
+    result = TensorType(element_of(value), shape)
+    return b.insert(tensor.ExpandShapeOp(flat, [extent], groups, list(shape), result)).result
 
 
 def _collapse(b: Builder, value: SSAValue, groups: list[list[int]], shape: Sequence[int]) -> SSAValue:

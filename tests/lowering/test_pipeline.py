@@ -154,7 +154,9 @@ def test_a_phase_that_leaves_invalid_ir_is_named() -> None:
 
 
 def test_dynamic_shapes_are_refused_by_input_name() -> None:
-    function = FuncOp("main", ([TensorType(f32, [DYNAMIC_INDEX, 4])], [TensorType(f32, [DYNAMIC_INDEX, 4])]))
-    function.body.block.add_op(ReturnOp(function.body.block.args[0]))
-    with pytest.raises(ArgumentError, match=r"input 'input0' has dynamic shape \?x4: fix it with --shape"):
+    image, pooled = (TensorType(f32, [DYNAMIC_INDEX, size, size, 3]) for size in (4, 2))
+    function = FuncOp("main", ([image], [pooled]))
+    pool = tosa.MaxPool2DOp(function.body.block.args[0], kernel=(2, 2), stride=(2, 2), pad=(0, 0, 0, 0))
+    function.body.block.add_ops([pool, ReturnOp(pool.output)])
+    with pytest.raises(ArgumentError, match=r"input 'input0' has dynamic shape \?x4x4x3: fix it with --shape"):
         pipeline.run(ModuleOp([function]), options(X86[0]))

@@ -15,7 +15,8 @@ from tosaic.lowering.normalize_linalg import normalize_linalg
 from .programs import FOLDER
 
 _TOOL = shutil.which("iree-opt", path=os.environ.get("TOSAIC_TOSA_TOOLS", ""))
-CURRENT = sorted(path for path in FOLDER.glob("*.mlir") if path.stem != "older")
+CURRENT = sorted(path for path in FOLDER.glob("*.mlir") if path.stem not in ("older", "tosa"))
+"""Not what MLIR has given up, and not the custom syntax of TOSA, which differs from version to version."""
 
 pytestmark = pytest.mark.skipif(_TOOL is None, reason="TOSAIC_TOSA_TOOLS names no folder with iree-opt")
 
