@@ -13,13 +13,17 @@ from contextlib import contextmanager
 from .arithmetic import Arithmetic, i64
 from .instructions import Instruction, find_instruction
 from .types import (
+    BF16,
     I1,
     I8,
+    I16,
     I32,
     I64,
     PTR,
     Value,
     bits_of,
+    element_of,
+    lanes_of,
     mangled,
     vector_literal,
     vector_type,
@@ -32,8 +36,7 @@ ATTRIBUTES = "#0"
 class Branch:
     """A region entered under a condition; `results` are its yielded values, or the alternatives if not entered."""
 
-    def __init__(self, alternatives: Sequence[Value]) -> None:
-        self.alternatives = list(alternatives)
+    def __init__(self) -> None:
         self.values: list[Value] = []
         self.results: list[Value] = []
 
@@ -237,6 +240,8 @@ class Function(Arithmetic):
             once.results = once.yielded
             return
         body, exit = self.label("loop"), self.label("done")
+        types = [value.type for value in carried]
+        carried = [self._bits(value) for value in carried]
         before = self._block
         if trips:
             self.branch(body)
@@ -244,38 +249,53 @@ class Function(Arithmetic):
             self.branch_if(self.icmp("slt", lower, upper), body, exit)
         self.place(body)
         index = Value(I64, self._name())
-        loop = Loop(index, [Value(value.type, self._name()) for value in carried])
+        entering = [Value(value.type, self._name()) for value in carried]
         phis = len(self._lines)  # written when the values of the back edge are known
         self._lines.extend("" for _ in range(1 + len(carried)))
+        loop = Loop(index, [self._of_bits(value, type) for value, type in zip(entering, types, strict=True)])
         yield loop
+        leaving = [self._bits(value) for value in loop.yielded]
         following = self.op("add nsw", index, step)
         latch = self._block
         self.branch_if(self.icmp("slt", following, upper), body, exit)
         self._lines[phis] = self._phi(index.text, I64, [(lower, before), (following, latch)])
-        for i, (value, initial, last) in enumerate(zip(loop.values, carried, loop.yielded, strict=True)):
+        for i, (value, initial, last) in enumerate(zip(entering, carried, leaving, strict=True)):
             self._lines[phis + 1 + i] = self._phi(value.text, value.type, [(initial, before), (last, latch)])
         self.place(exit)
-        loop.results = loop.yielded
+        results = leaving
         if not trips:
-            loop.results = [Value(value.type, self._name()) for value in carried]
-            for result, initial, last in zip(loop.results, carried, loop.yielded, strict=True):
+            results = [Value(value.type, self._name()) for value in carried]
+            for result, initial, last in zip(results, carried, leaving, strict=True):
                 self._lines.append(self._phi(result.text, result.type, [(initial, before), (last, latch)]))
+        loop.results = [self._of_bits(value, type) for value, type in zip(results, types, strict=True)]
+
+    def _bits(self, value: Value) -> Value:
+        """bf16 as the integers it goes from block to block as: LLVM would widen it, and narrow it by a library."""
+        return self.bitcast(value, vector_type(I16, lanes_of(value.type))) if element_of(value.type) == BF16 else value
+
+    def _of_bits(self, value: Value, type: str) -> Value:
+        return value if value.type == type else self.bitcast(value, type)
 
     @contextmanager
     def if_(self, condition: Value, alternatives: Sequence[Value] = ()) -> Iterator[Branch]:
         """The body runs when `condition` (i1) holds; what it yields, or else `alternatives`, are the results."""
         then, exit = self.label("then"), self.label("endif")
+        others = [self._bits(value) for value in alternatives]
         before = self._block
         self.branch_if(condition, then, exit)
         self.place(then)
-        branch = Branch(alternatives)
+        branch = Branch()
         yield branch
+        values = [self._bits(value) for value in branch.values]
         last = self._block
         self.branch(exit)
         self.place(exit)
-        branch.results = [Value(value.type, self._name()) for value in branch.values]
-        for result, value, other in zip(branch.results, branch.values, branch.alternatives, strict=True):
+        results = [Value(value.type, self._name()) for value in values]
+        for result, value, other in zip(results, values, others, strict=True):
             self._lines.append(self._phi(result.text, result.type, [(other, before), (value, last)]))
+        branch.results = [
+            self._of_bits(result, value.type) for result, value in zip(results, branch.values, strict=True)
+        ]
 
 
 def _known_trips(lower: Value, upper: Value, step: Value) -> int | None:
