@@ -38,7 +38,7 @@ from .instructions import (
     Transfer,
     While,
 )
-from .memory import Joint, find_joints, may_alias
+from .memory import Joint, find_joints, may_alias, stays_inside
 from .queues import Pending
 from .scalars import number, scalar_function
 from .station import Station
@@ -58,14 +58,16 @@ class _Known:
     scalars: set[int] = field(default_factory=set)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     joints: dict[int, Joint] = field(default_factory=dict)
+    memory: dict[int, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """`values` of the registers to begin with, and what to do."""
+    """`values` of the registers to begin with, and what to do. `memory` is that of registers which runs share."""
 
     values: Registers
     actions: list[Action]
+    memory: dict[int, Array]
 
 
 class Interpreter:
@@ -78,11 +80,17 @@ class Interpreter:
         self._constants = constants
         self._plans: dict[tuple[tuple[int, ...], ...], _Plan] = {}
         self._aliased = may_alias(program.blocks[0])
+        self._inside = stays_inside(program)
+        self._last: _Plan | None = None
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs, arrays of their own. Raises ArgumentError for inputs that do not fit each other, DeviceError."""
         shapes = tuple([array.shape for array in inputs])
         plan = self._plans.get(shapes) or self._prepare(shapes)
+        if plan is not self._last:
+            if self._last is not None:
+                self._last.memory.clear()
+            self._last = plan
         main = self._program.blocks[0]
         registers = plan.values.copy()
         for register, array in zip(main.arguments, inputs, strict=True):
@@ -103,7 +111,7 @@ class Interpreter:
         known.shapes.update(zip(main.arguments, shapes, strict=True))
         known.joints = find_joints(main)
         with np.errstate(all="ignore"):
-            plan = _Plan(known.values, self._actions(main, known))
+            plan = _Plan(known.values, self._actions(main, known), known.memory)
         if len(self._plans) >= _MOST_PLANS:
             self._plans.pop(next(iter(self._plans)))
         self._plans[shapes] = plan
@@ -141,7 +149,7 @@ class Interpreter:
             case Reshape(tensor, shape, dims, result, where):
                 if known.scalars.issuperset(dims) and tensor in known.shapes:
                     wanted = _filled(shape, values, dims)
-                    if _elements(wanted) == _elements(known.shapes[tensor]):
+                    if min(wanted, default=0) >= 0 and _elements(wanted) == _elements(known.shapes[tensor]):
                         known.shapes[result] = wanted
                         return _reshape_as_known(tensor, wanted, result)
                 return _reshape(tensor, shape, dims, result, where)
@@ -185,7 +193,9 @@ class Interpreter:
         segment = bound.segment
         types, results = segment.outputs, call.results
         dims_known = known.scalars.issuperset(call.dims)
-        shapes = _result_shapes(types, values, call.dims) if dims_known else None
+        shapes = _shapes(types, values, call.dims) if dims_known else None
+        if shapes is not None and min(map(min, filter(None, shapes)), default=0) < 0:
+            shapes = None  # refused when, and if, it is computed
         if shapes is not None:
             known.shapes.update(zip(results, shapes, strict=True))
         asks = call.arena_bytes != NONE
@@ -197,17 +207,31 @@ class Interpreter:
             prepared = _table(segment.inputs, sizes, values, call.scalars), arena_bytes
         inputs, scalars, dims = call.inputs, call.scalars, call.dims
         joints = [known.joints.get(register) for register in results]
-        joins, nowhere = any(joints), [None] * len(results)
+        nowhere = [None] * len(results)
+        inside = self._inside if shapes is not None else set[int]()
+        is_placed = any(joints) or not inside.isdisjoint(results)
+
+        def place(
+            register: int, type: TensorType, shape: tuple[int, ...], joint: Joint | None, registers: Registers
+        ) -> Array | None:
+            """Where a result is to lie; None for memory of its own."""
+
+            def allocate(register: int, shape: tuple[int, ...]) -> Array:
+                if register not in inside:
+                    return station.allocate(shape, type)
+                if register not in known.memory:
+                    known.memory[register] = station.allocate(shape, type)
+                return known.memory[register]
+
+            part = joint.place(register, registers, allocate) if joint else None
+            return allocate(register, shape) if part is None and register in inside else part
 
         def execute(registers: Registers) -> None:
             arrays = [registers[register] for register in inputs]
             wanted = shapes if shapes is not None else _result_shapes(types, registers, dims)
             places: Sequence[Array | None] = nowhere
-            if joins:
-                places = [
-                    joint.place(register, registers, station, type) if joint else None
-                    for joint, register, type in zip(joints, results, types, strict=True)
-                ]
+            if is_placed:
+                places = [place(*each, registers) for each in zip(results, types, wanted, joints, strict=True)]
             if prepared is not None:
                 made = station.execute(bound, arrays, wanted, *prepared, places)
             else:
@@ -392,13 +416,20 @@ def _filled(shape: Sequence[int | None], values: Registers, dims: Sequence[int])
 
 
 def _result_shapes(types: Sequence[TensorType], values: Registers, dims: Sequence[int]) -> list[tuple[int, ...]]:
+    """Raises ArgumentError for a shape that no tensor has."""
+    shapes = _shapes(types, values, dims)
+    for shape in shapes:
+        if min(shape, default=0) < 0:
+            raise ArgumentError(f"the program makes a tensor of the impossible shape {_spell(shape)}")
+    return shapes
+
+
+def _shapes(types: Sequence[TensorType], values: Registers, dims: Sequence[int]) -> list[tuple[int, ...]]:
     shapes = []
     for type in types:
         count = type.dynamic_dims
         shapes.append(_filled(type.shape, values, dims[:count]))
         dims = dims[count:]
-        if min(shapes[-1], default=0) < 0:
-            raise ArgumentError(f"the program makes a tensor of the impossible shape {_spell(shapes[-1])}")
     return shapes
 
 

@@ -5,21 +5,47 @@ Only the first block is looked at. Registers of other blocks are written again a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from .instructions import Block, Concat, Execute, FromElements, Reshape, Slice, Transfer
+from .instructions import Block, Concat, Execute, FromElements, HostProgram, Reshape, Slice, Transfer
 from .queues import Event, Pending
 
 if TYPE_CHECKING:
-    from ..artifact import TensorType
     from ..device import Array
-    from .station import Station
+
+    Allocate = Callable[[int, tuple[int, ...]], Array]
 
 
 def may_alias(main: Block) -> list[bool]:
     """For each output whether it may share memory with an input, a constant or an output before it."""
+    parents = _parents(main)
+    seen: set[int] = set()
+    aliases = []
+    for register in main.yields:
+        source = _root(parents, register) if register in parents else None
+        aliases.append(source is None or source in seen)
+        seen.update(() if source is None else (source,))
+    return aliases
+
+
+def stays_inside(program: HostProgram) -> set[int]:
+    """The results of devices that no caller gets: their memory can serve the next run too."""
+    main = program.blocks[0]
+    if len(program.blocks) > 1:
+        return set()  # what loops carry and branches yield is anybody's
+    parents = _parents(main)
+    given = {
+        _root(parents, register)
+        for register, is_copied in zip(main.yields, may_alias(main), strict=True)
+        if register in parents and not is_copied
+    }
+    return {register for register in parents if _root(parents, register) not in given}
+
+
+def _parents(main: Block) -> dict[int, int]:
+    """For each register with memory that is made here the register whose memory that is, at last its own."""
     parents: dict[int, int] = {}
     for instruction in main.instructions:
         match instruction:
@@ -32,13 +58,7 @@ def may_alias(main: Block) -> list[bool]:
             case Concat():
                 parents[instruction.result] = instruction.result
                 parents.update({_root(parents, r): instruction.result for r in instruction.tensors if r in parents})
-    seen: set[int] = set()
-    aliases = []
-    for register in main.yields:
-        source = _root(parents, register) if register in parents else None
-        aliases.append(source is None or source in seen)
-        seen.update(() if source is None else (source,))
-    return aliases
+    return parents
 
 
 def _root(parents: Mapping[int, int], register: int) -> int:
@@ -74,13 +94,16 @@ class Joint:
         self._shape = whole
         return True
 
-    def place(self, part: int, registers: list[Any], station: Station, type: TensorType) -> Array | None:
-        """Where the result for register `part` is to lie; None if the parts are put together afterwards."""
+    def place(self, part: int, registers: list[Any], allocate: Allocate) -> Array | None:
+        """Where the result for register `part` is to lie; None if the parts are put together afterwards.
+
+        allocate: gives the memory of a register of some shape.
+        """
         if self._shape is None:
             return None
         result = self._instruction.result
         if registers[result] is None:
-            registers[result] = station.allocate(self._shape, type)
+            registers[result] = allocate(result, self._shape)
         return registers[result][self._places[part]]
 
     def finish(self, registers: list[Any]) -> None:

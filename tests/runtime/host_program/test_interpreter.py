@@ -293,6 +293,38 @@ def test_a_result_of_negative_size_is_refused() -> None:
         program.run([np.ones(1, np.float32)])
 
 
+def test_a_size_that_is_negative_in_a_branch_that_is_not_taken_does_not_matter() -> None:
+    fake, _ = station((segment([VECTOR], [VECTOR]), lambda inputs, _: [inputs[0][2:]]))
+    shorter = Block((), (Execute(0, 0, (0,), (), (3,), NONE, (5,)),), (5,))
+    same = Block((), (), (0,))
+    program = interpreter(
+        [Dim(0, 0, 1), index(2, 2), arith("subi", (1, 2), 3), arith("cmpi", (1, 2), 4, 5), If(4, 1, 2, (6,))],
+        [6],
+        shorter,
+        same,
+        stations=[fake],
+    )
+    for size, expected in ((5, 3), (2, 0), (1, 1), (0, 0)):
+        assert program.run([np.ones(size, np.float32)])[0].shape == (expected,)
+
+
+def test_memory_of_what_no_caller_gets_serves_again() -> None:
+    places: list[int] = []
+
+    def compute(inputs: Sequence[np.ndarray], _: Any) -> Sequence[np.ndarray]:
+        places.append(inputs[0].ctypes.data)
+        return [inputs[0] + 1]
+
+    fake, _ = station((segment([VECTOR], [VECTOR]), compute))
+    calls = [Execute(0, 0, (register,), (), (1,), NONE, (register + 2,)) for register in (0, 2, 4)]
+    program = interpreter([Dim(0, 0, 1), *calls], [6], stations=[fake])
+    results = [program.run([np.full(n, n, np.float32)])[0] for n in (5, 5, 9, 5)]
+    assert [result.tolist() for result in results] == [[n + 3.0] * n for n in (5, 5, 9, 5)]
+    inside = [places[3 * run + 1 : 3 * run + 3] for run in range(4)]
+    assert inside[0] == inside[1] and len({*inside[0]}) == 2
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(results) for b in results[:i])
+
+
 def test_shapes_that_never_repeat_do_not_fill_the_memory() -> None:
     program = interpreter([Dim(0, 0, 1), FromElements("int64", (), (1,), 2)], [2])
     for size in range(200):
