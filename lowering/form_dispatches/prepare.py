@@ -1,5 +1,6 @@
 """Rewrites that let more of a model fuse, before dispatches are formed.
 
+- an element-wise operation does not take what it does not use;
 - a loop of extent one is read as that loop, not as the constant 0, so that in-place reads are told from broadcasts;
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
 - a contraction waits until its consumers have everything else they need (see `schedule`);
@@ -16,6 +17,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Block, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
+from xdsl.rewriter import Rewriter
 
 from ..dialects.linalg import Conv2DNhwcFhwcOp, MatmulOp, PlainContraction
 from ..ir import collapse, constant_array, erase, expand, reassociation_of, shape_of, tensor_type, view_source
@@ -34,7 +36,7 @@ def prepare(block: Block, extents: Extents) -> None:
     extents.learn(block)
     for op in list(block.ops):
         if isinstance(op, GenericOp):
-            _name_unit_loops(op)
+            _name_unit_loops(_without_unused_inputs(op))
         if isinstance(op, PlainContraction):
             _read_narrow_weights(op)
         if isinstance(op, Conv2DNhwcFhwcOp) and _is_pointwise(op):
@@ -42,6 +44,23 @@ def prepare(block: Block, extents: Extents) -> None:
     schedule(block, extents)
     sink_views(block, extents)
     share_views(block)
+
+
+def _without_unused_inputs(op: GenericOp) -> GenericOp:
+    """`op`, or what takes its place, with the inputs whose elements it uses: its loops are told by the output."""
+    block = op.body.block
+    used = [index for index in range(len(op.inputs)) if block.args[index].uses]
+    told = {expr for expr in op.indexing_maps.data[-1].data.results if isinstance(expr, AffineDimExpr)}
+    if len(used) == len(op.inputs) or len(told) < len(op.iterator_types):
+        return op
+    for argument in [argument for argument in block.args[: len(op.inputs)] if not argument.uses]:
+        block.erase_arg(argument)
+    maps = [*(op.indexing_maps.data[index] for index in used), *op.indexing_maps.data[len(op.inputs) :]]
+    inputs, types = [op.inputs[index] for index in used], [result.type for result in op.res]
+    new = GenericOp(inputs, op.outputs, op.detach_region(op.body), maps, op.iterator_types, types)
+    new.attributes |= op.attributes
+    Rewriter.replace_op(op, new)
+    return new
 
 
 def _name_unit_loops(op: GenericOp) -> None:
