@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -157,3 +159,27 @@ def test_a_forked_child_has_a_thread_of_its_own() -> None:
         os._exit(0 if done == [1] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     queue.close()
+
+
+def test_a_run_can_be_interrupted_and_the_program_runs_again(queues: tuple[Queue, Queue]) -> None:
+    """Ctrl-C while a device works: what it was given ends before the call does."""
+    begun, ended = threading.Event(), []
+
+    def slow(inputs: Any, _: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        ended.append(1)
+        return [inputs[0]]
+
+    def interrupt() -> None:
+        begun.wait()
+        _thread.interrupt_main()
+
+    program = two_devices(queues, lambda inputs, _: [inputs[0]], slow)
+    helper = threading.Thread(target=interrupt)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt):
+        program.run([ONES])
+    helper.join()
+    assert ended == [1]
+    np.testing.assert_array_equal(program.run([2 * ONES])[0], np.full(6, 2))
