@@ -6,6 +6,8 @@ would cost more than it saves, and those that the user told to leave alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..dialects.linalg import BatchMatmulOp, MatmulOp
 from ..ir import tensor_type
 from .dots import COLUMNS, DotProduct, Dots
@@ -37,7 +39,7 @@ def emit_plain_matmul(context: KernelContext, root: MatmulOp | BatchMatmulOp) ->
     if exact and view.right.lines_contiguous:
         types = view.left.element, view.right.element, accumulator
         product = StripProduct.of(context.target, *types, view.rows, view.columns)
-        output = _output(context, root, view, product.columns, product.lanes)
+        output = replace(_output(context, root, view, product.columns, product.lanes), ragged=True)
         return Streamed(context, view, product, output).emit()
     return _emit_elements(context, root, view, accumulator)
 

@@ -38,6 +38,10 @@ _STREAMS = 8
 """Rows of the right side read side by side where reading them is all that takes time."""
 _FEW_ROWS = 4
 """So few rows of the left side take less time than reading the right side does."""
+_STREAMS = 8
+"""Rows of the right side read side by side where reading them is all that takes time."""
+_FEW_ROWS = 4
+"""So few rows of the left side take less time than reading the right side does."""
 _LINE = 64
 """Bytes of a cache line: registers loaded from two of them take twice as long."""
 _HEIGHTS = (6, 5, 4, 3, 2, 1)
@@ -75,6 +79,11 @@ class StripProduct:
     def right_bytes(self) -> int:
         """Bytes of one row of a strip."""
         return self.columns * bits_of(self.right) // 8
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of the right side that are loaded at once."""
+        return self.right_bytes if self.offset else self.right_bytes // self.vectors
 
     @property
     def panel_step(self) -> int:
@@ -336,17 +345,17 @@ class Streamed:
             self.output.columns(f, at, batch, row, (i64(0), rows), f.add(column, skip), valid)
 
     def _shift(self, columns: Value) -> Value:
-        """How many columns the first strip has less, so that the others begin on a cache line in every row."""
+        """How many columns the first strip has less, so that registers of the others are loaded from one cache line."""
         f, right = self.f, self.view.right
-        if (isinstance(right.k, int) and right.k % _LINE) or (
-            isinstance(self.view.columns, int) and self.product.columns > self.view.columns
-        ):
+        loaded = self.product.loaded_bytes
+        uneven = isinstance(right.k, int) and right.k % loaded != 0
+        if uneven or (isinstance(self.view.columns, int) and self.product.columns > self.view.columns):
             return i64(0)
         address = f.emit("i64", f"ptrtoint ptr {right.pointer.text} to i64")
-        shift = f.udiv(f.and_(address, i64(_LINE - 1)), i64(right.size))
+        shift = f.udiv(f.and_(address, i64(loaded - 1)), i64(right.size))
         usable = f.icmp("sge", columns, i64(self.product.columns))
         if not isinstance(right.k, int):
-            usable = f.and_(usable, f.icmp("eq", f.and_(emit_extent(f, right.k), i64(_LINE - 1)), i64(0)))
+            usable = f.and_(usable, f.icmp("eq", f.and_(emit_extent(f, right.k), i64(loaded - 1)), i64(0)))
         return f.select(usable, shift, i64(0))
 
     def _place(self, strip: Value, columns: Value, shift: Value) -> tuple[Value, Value, Value]:

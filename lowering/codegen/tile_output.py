@@ -35,7 +35,8 @@ class TileOutput:
     """Hands tiles of sums, rows of `n0` elements of type `accumulator`, to `epilogue` as elements of type `result`.
 
     `n` is the extent of the columns over all panels; they run along dimension `dim` of the root's result (the last),
-    `lanes` at a time. Where masks are no instruction a column remainder is done element by element.
+    `lanes` at a time. Where masks are no instruction a column remainder is done element by element. Tiles may be
+    `ragged`: have any number of valid columns, though all of them together are whole vectors.
     """
 
     target: Target
@@ -47,6 +48,7 @@ class TileOutput:
     indices: Indices
     epilogue: Epilogue
     dim: int | None = None
+    ragged: bool = False
 
     def finish(
         self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], panel: Value
@@ -64,7 +66,7 @@ class TileOutput:
     ) -> None:
         """Columns [column, column + valid), the first `valid` of the tile at `sums`, are final."""
         lanes = self.lanes
-        remainder = lanes > 1 and (not isinstance(self.n, int) or self.n % lanes != 0)
+        remainder = lanes > 1 and (self.ragged or not isinstance(self.n, int) or self.n % lanes != 0)
         if not remainder or self.target.avx512:
 
             def mask_of(first: Value) -> Value:

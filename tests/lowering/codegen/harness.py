@@ -94,13 +94,16 @@ def run_kernel(
     threads: int = 1,
     scratch_bytes: int = 0,
     at_end: bool = True,
+    slack: int = 0,
     scalars: Sequence[int] = (),
 ) -> list[Array]:
     """Runs a kernel's threads one after the other, last first; every buffer is exact in size and guarded.
 
-    `outputs` give shapes, dtypes and the bytes found there before; `scalars` are as `Kernel` says.
+    Inputs may end `slack` bytes before their guard, to begin anywhere. `outputs` give shapes, dtypes and the bytes
+    found there before; `scalars` are as `Kernel` says.
     """
-    buffers = [Guarded(array, at_end=at_end) for array in (*inputs, *outputs)]
+    buffers = [Guarded(array, at_end=at_end, slack=slack) for array in inputs]
+    buffers += [Guarded(array, at_end=at_end) for array in outputs]
     for thread in reversed(range(threads)):
         scratch = Guarded(np.full(-(-max(scratch_bytes, 64) // 64) * 64, 0xA5, np.uint8))
         code.call(name, *[buffer.address for buffer in buffers], *scalars, scratch.address, thread, threads)

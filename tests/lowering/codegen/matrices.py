@@ -57,7 +57,9 @@ class Product:
         self.kernel: Kernel = compile_region(region, target, "kernel")
         self.code = Code(self.kernel.text, target=target)
 
-    def run(self, arrays: Sequence[Array | int], result: Array, *, threads: int = 1, at_end: bool = True) -> Array:
+    def run(
+        self, arrays: Sequence[Array | int], result: Array, *, threads: int = 1, at_end: bool = True, slack: int = 0
+    ) -> Array:
         """The result for `arrays`, indices among them; `result` gives shape, dtype and what was there before."""
         tensors, scalars = kernel_arguments(self.region, [np.asarray(array) for array in arrays], [result])
         (actual,) = run_kernel(
@@ -69,6 +71,7 @@ class Product:
             scratch_bytes=self.kernel.scratch_bytes,
             threads=threads,
             at_end=at_end,
+            slack=slack,
         )
         return actual
 

@@ -43,7 +43,7 @@ HOST, *LEVELS = targets()
 ON_TARGETS = [(HOST, types) for types in CASES] + [
     pytest.param(target, types, marks=pytest.mark.slow) for target in LEVELS for types in CASES
 ]
-SIZE = st.integers(0, 70) | st.sampled_from([1, 129, 200])
+SIZE = st.integers(0, 70) | st.sampled_from([1, 64, 128, 192, 129, 200])
 
 
 def _map(batched: bool, *dims: int) -> AffineMapAttr:
@@ -133,3 +133,21 @@ def test_sizes_known_to_the_compiler(
     sizes = [*(() if batch is None else (batch,)), m, n, k]
     product = compile_plain(target, types, batch is not None, transposed, sizes)
     check(product, types, transposed, sizes, True, threads, seed)
+
+
+@pytest.mark.parametrize("types", [CASES[0], CASES[8], CASES[9]], ids=_name)
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("n", [64, 128, 320])
+@pytest.mark.parametrize("known", [True, False])
+def test_rows_a_multiple_of_a_cache_line_apart_that_begin_anywhere(
+    target: Target, types: Any, n: int, known: bool
+) -> None:
+    compile = compile_plain if known else compiled_plain
+    product = compile(target, types, False, (False, False, False), [5, n, 7] if known else None)
+    rng = np.random.default_rng(0)
+    left, right = random_array(rng, types[0], (5, 7)), random_array(rng, types[1], (7, n))
+    result = np.full((5, n), 77, types[2])
+    for slack in (right.itemsize, 16, 40):
+        inputs = [left, right, *(() if known else result.shape)]
+        actual = product.run(inputs, result, threads=2, slack=slack)
+        assert_products_close(actual, left, right)
