@@ -210,11 +210,24 @@ def _asked(value: SSAValue) -> list[Size]:
     for dim, size in enumerate(shape_of(value)):
         if size == DYNAMIC_INDEX:
             index = arith.ConstantOp(IntegerAttr(dim, IndexType()))
-            asked = DimOp(value, index)
+            asked = _asked_before(value, dim) or DimOp(value, index)
+            if asked.parent is not None:
+                asked.detach()
+            asked.operands[1] = index.result
             Rewriter.insert_op([index, asked], _behind(value))
             size = asked.result
         sizes.append(size)
     return sizes
+
+
+def _asked_before(value: SSAValue, dim: int) -> DimOp | None:
+    """An operation that asks for the same, in the block where `value` is defined."""
+    block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    for use in value.uses:
+        op = use.operation
+        if isinstance(op, DimOp) and op.parent is block and constant_of(op.index) == dim:
+            return op
+    return None
 
 
 def _behind(value: SSAValue) -> InsertPoint:

@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from xdsl.dialects import arith, func
 from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IndexType, IntegerAttr, IntegerType
 from xdsl.dialects.linalg.attrs import IteratorTypeAttr
@@ -22,6 +20,7 @@ from xdsl.traits import IsTerminator
 
 from ...tosa.dialect import ConstOp
 from ..ir import erase, host_blocks, operands_with_captures, tensor_type
+from ..share_scalars import share_scalars
 from ..sizes import Sizes, as_value, constant_of
 from .clusters import runs_on_host
 
@@ -33,33 +32,13 @@ def settle_host(function: func.FuncOp, sizes: Sizes) -> None:
         for op in list(block.ops):
             if isinstance(op, DimOp):
                 dim = constant_of(op.index)
-                if dim is not None:
-                    op.result.replace_all_uses_with(as_value(sizes.of(op.source)[dim], op))
+                size = op.result if dim is None else as_value(sizes.of(op.source)[dim], op)
+                if size is not op.result:
+                    op.result.replace_all_uses_with(size)
                     erase(op)
-    _share(function.body.block, {})
+    share_scalars(function)
     for block in blocks[1:]:
         _repeat_constants(block)
-
-
-def _share(block: Block, known: dict[Hashable, Operation]) -> None:
-    """Let equal scalar operations be one; `known` are those of the blocks around."""
-    known = dict(known)
-    for op in list(block.ops):
-        if op.dialect_name() in ("arith", "math") or isinstance(op, DimOp):
-            first = known.setdefault(_key(op), op)
-            if first is not op:
-                for old, new in zip(op.results, first.results, strict=True):
-                    old.replace_all_uses_with(new)
-                erase(op)
-        elif op.dialect_name() == "scf":
-            for region in op.regions:
-                for inner in region.blocks:
-                    _share(inner, known)
-
-
-def _key(op: Operation) -> Hashable:
-    properties = tuple(sorted(op.properties.items(), key=lambda item: item[0]))
-    return op.name, tuple(op.operands), properties, tuple(result.type for result in op.results)
 
 
 def _repeat_constants(block: Block) -> None:

@@ -27,6 +27,7 @@ from ...runtime.artifact import Space
 from ...tosa.dialect import ConstOp
 from ..dialects.dispatch import BufferAttr, RegionOp, SegmentOp
 from ..ir import functions, host_blocks, view_source
+from ..share_scalars import share_scalars
 from ..sizes import Sizes
 from .aliases import Aliases, expose_parts
 from .arena import Lifetime
@@ -50,6 +51,7 @@ def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
             for op in list(block.ops):
                 if isinstance(op, SegmentOp):
                     _plan(op, sizes)
+        share_scalars(function)
 
 
 def _plan(segment: SegmentOp, sizes: Sizes) -> None:
