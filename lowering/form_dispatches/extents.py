@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from xdsl.dialects import arith
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
-from xdsl.dialects.tensor import ConcatOp, ExpandShapeOp, ExtractSliceOp, InsertSliceOp
+from xdsl.dialects.tensor import ConcatOp, ExpandShapeOp, ExtractSliceOp, InsertSliceOp, PadOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -54,6 +54,8 @@ class Extents:
                     self._expansion(op)
                 case ExtractSliceOp() | InsertSliceOp():
                     self._slice(op)
+                case PadOp():
+                    self._padding(op)
                 case PackOp():
                     self._tiles(op, op.source, op.dest)
                 case UnpackOp():
@@ -168,6 +170,11 @@ class Extents:
             if not isinstance(size, int):
                 self._check("sge", size, 0, op, "the size {} is less than {}")
 
+    def _padding(self, op: PadOp) -> None:
+        for amount in (*op.low, *op.high):
+            if constant_of(amount) is None:
+                self._check("sge", amount, 0, op, "the padding {} is less than {}")
+
     def _tiles(self, op: PackOp | UnpackOp, plain: SSAValue, packed: SSAValue) -> None:
         counts = list(self.sizes.of(plain))
         for dim, tile in zip(op.tiled_dims, op.tile_sizes, strict=True):
@@ -193,5 +200,11 @@ def _range(expr: AffineExpr, loops: dict[int, Size], before: Operation) -> tuple
             return (low, high) if factor.value >= 0 else (high, low)
         case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mod, rhs=AffineConstantExpr() as divisor):
             return 0, divisor.value - 1
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.CeilDiv, rhs=AffineConstantExpr() as divisor):
+            low, high = _range(expr.lhs, loops, before)
+            return ceil_div(low, divisor.value, before), ceil_div(high, divisor.value, before)
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.FloorDiv, rhs=AffineConstantExpr() as divisor):
+            low, high = (total([bound, 1 - divisor.value], before) for bound in _range(expr.lhs, loops, before))
+            return ceil_div(low, divisor.value, before), ceil_div(high, divisor.value, before)
         case _:
             raise ArgumentError(f"{before.name}: the index {expr} is not known to stay inside of a tensor of any size")
