@@ -1,9 +1,9 @@
 """How fast the devices of this machine are, measured once and kept.
 
-A few small programs are compiled for a device and timed on it: a matrix product of each element type, element-wise
-arithmetic in the cache and beyond it, the least there is, and two devices that wait for each other. It takes some
-seconds; what comes out lies in the cache folder (see `cache`) as JSON, one file for each device, instruction set and
-CPU.
+A few small programs are compiled for a device and timed on it: a matrix product of each element type, a depthwise
+convolution, element-wise arithmetic in the cache and beyond it, the least there is, and two devices that wait for each
+other. It takes some seconds; what comes out lies in the cache folder (see `cache`) as JSON, one file for each device,
+instruction set and CPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .api import Program
     from .measure import Profile, StepProfile
 
-_VERSION = 1
+_VERSION = 2
 """Of the programs below and what is made of their times."""
 
 _SIDE = 384
@@ -42,6 +42,18 @@ _PRODUCTS |= {"float16": ("f16", "f32"), "int8": ("i8", "i32")}
 
 _CHAIN = 16
 """Operations that one element goes through in the cache."""
+
+
+_DEPTHWISE = """
+func.func @main(%x: tensor<1x28x28x128xf32>) -> tensor<1x28x28x128xf32> {
+  %zero = "tosa.const"() <{values = dense<0.0> : tensor<1xf32>}> : () -> tensor<1xf32>
+  %bias = "tosa.const"() <{values = dense<0.5> : tensor<128xf32>}> : () -> tensor<128xf32>
+  %w = "tosa.const"() <{values = dense<0.5> : tensor<3x3x128x1xf32>}> : () -> tensor<3x3x128x1xf32>
+  %y = "tosa.depthwise_conv2d"(%x, %w, %bias, %zero, %zero) <{pad = array<i64: 1, 1, 1, 1>,
+    stride = array<i64: 1, 1>, dilation = array<i64: 1, 1>, acc_type = f32}> : (tensor<1x28x28x128xf32>,
+    tensor<3x3x128x1xf32>, tensor<128xf32>, tensor<1xf32>, tensor<1xf32>) -> tensor<1x28x28x128xf32>
+  return %y : tensor<1x28x28x128xf32>
+}"""
 
 
 def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None) -> Rates:
@@ -109,10 +121,11 @@ def _measure(spec: DeviceSpec, target: Target) -> Rates:
         except TosaicError:  # the device does not multiply this type
             if dtype == "float32":
                 raise
+    window = _rate(spec, target, _DEPTHWISE, "depthwise")
     chain = _rate(spec, target, _chain("128x128xf32", _CHAIN), "")
     traffic = _seconds(spec, target, _chain("2048x1024xf32", 1))
     least = _seconds(spec, target, _chain("16xf32", 1))
-    return Rates(contraction, {"float32": chain}, 3 * 4 * 2048 * 1024 / traffic, least, _handover(spec, target))
+    return Rates(contraction, window, {"float32": chain}, 3 * 4 * 2048 * 1024 / traffic, least, _handover(spec, target))
 
 
 def _rate(spec: DeviceSpec, target: Target, text: str, kind: str) -> float:

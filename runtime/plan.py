@@ -19,6 +19,7 @@ HOST = "host"
 """What is said to be the device of inputs and outputs."""
 
 _CONTRACTIONS = ("matmul", "batch_matmul", "conv_2d", "mmt4d", "batch_mmt4d")
+_WINDOWS = ("depthwise", "max_pool", "sum_pool")
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,10 @@ def make_plan(
 def _predicted(step: Step, rates: Rates | None) -> float | None:
     if rates is None or not step.bytes:
         return None
-    is_contraction = step.description.split(" ")[0] in _CONTRACTIONS
-    products, other = (step.flops, 0) if is_contraction else (0, step.flops)
-    return rates.seconds(products, other, step.bytes, step.dtype)
+    kind = step.description.split(" ")[0]
+    classes = (kind in _CONTRACTIONS, kind in _WINDOWS)
+    products, windows, other = (step.flops * of_class for of_class in (*classes, not any(classes)))
+    return rates.seconds(products, windows, other, step.bytes, step.dtype)
 
 
 Makers = dict[int, int]

@@ -11,6 +11,7 @@ class Rates:
     """How fast one device is.
 
     contraction: multiplications and additions per second of a big matrix product, by numpy dtype of its operands.
+    window: those of a depthwise convolution or a pooling, of float32.
     loops: scalar operations per second of everything else, while it computes in the cache, by dtype likewise.
     bandwidth: bytes per second read and written by what does nothing else.
     dispatch: seconds that a dispatch takes at least.
@@ -20,18 +21,19 @@ class Rates:
     """
 
     contraction: Mapping[str, float]
+    window: float
     loops: Mapping[str, float]
     bandwidth: float
     dispatch: float
     call: float
 
-    def seconds(self, products: float, other: float, size: float, dtype: str) -> float:
+    def seconds(self, products: float, windows: float, other: float, size: float, dtype: str) -> float:
         """The time of a dispatch, by the roofline of the device.
 
-        products: multiplications and additions of contractions. other: all other scalar operations. size: the bytes
-        that it reads and writes. dtype: that of what it computes with.
+        products: multiplications and additions of contractions. windows: those of depthwise convolutions and poolings.
+        other: all other scalar operations. size: the bytes that it reads and writes. dtype: of what it computes with.
         """
-        compute = products / _rate(self.contraction, dtype) + other / _rate(self.loops, dtype)
+        compute = products / _rate(self.contraction, dtype) + windows / self.window + other / _rate(self.loops, dtype)
         return self.dispatch + max(compute, size / self.bandwidth)
 
 

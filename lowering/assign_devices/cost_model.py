@@ -1,6 +1,6 @@
 """How long a dispatch will take on a device: a roofline over the device's rates.
 
-    seconds = dispatch + max(contraction flops / contraction rate + other operations / loop rate, bytes / bandwidth)
+    seconds = dispatch + max(products / product rate + windows / window rate + others / loop rate, bytes / bandwidth)
 
 Rates are measured once for each device of this machine (`runtime/calibration.py`) and handed to the compiler. Where
 they are not, nominal ones stand in, which only say which device is the faster one. A size that only a call knows counts
@@ -43,9 +43,9 @@ def seconds(region: RegionOp, rates: Rates) -> float:
     return rates.seconds(*work(region), bytes_moved(region), arithmetic_dtype(region))
 
 
-def work(region: RegionOp) -> tuple[int, int]:
-    """(multiplications and additions of contractions, scalar operations of everything else)."""
-    products = other = 0
+def work(region: RegionOp) -> tuple[int, int, int]:
+    """(multiplications and additions of contractions, of windows, scalar operations of everything else)."""
+    products = windows = other = 0
     for op in region.body.block.ops:
         if isinstance(op, PlainContraction | tiled.MatmulOp | tiled.Conv2DOp | Mmt4dOp | BatchMmt4dOp):
             products += 2 * _iterations(op)
@@ -55,8 +55,8 @@ def work(region: RegionOp) -> tuple[int, int]:
             )
             other += scalars * _iterations(op)
         elif isinstance(op, NamedOp):
-            other += 2 * _iterations(op)
-    return products, other
+            windows += 2 * _iterations(op)
+    return products, windows, other
 
 
 def bytes_moved(region: RegionOp) -> int:
@@ -74,13 +74,14 @@ def size_in_bytes(value: SSAValue) -> int:
 def nominal_rates(spec: DeviceSpec, target: Target) -> Rates:
     """Rates by what `target` and the number of threads promise; numpy's for a device without machine code."""
     if not target.vector_bits:
-        return Rates({"float32": _INTERPRETED}, {"float32": _INTERPRETED / 10}, 1e9, 20e-6, 20e-6)
+        return Rates({"float32": _INTERPRETED}, _INTERPRETED / 10, {"float32": _INTERPRETED / 10}, 1e9, 20e-6, 20e-6)
     threads = spec.threads or len(os.sched_getaffinity(0))
     lanes = target.vector_bits / 32
     contraction = {"float32": 4 * lanes, "float64": 2 * lanes, "int8": (16 if target.vnni else 4) * lanes}
     contraction["bfloat16"] = (8 if target.bf16 else 2) * lanes
     return Rates(
         {dtype: per_cycle * _NOMINAL_CLOCK * threads for dtype, per_cycle in contraction.items()},
+        lanes * _NOMINAL_CLOCK * threads,
         {"float32": lanes * _NOMINAL_CLOCK * threads},
         10e9,
         1e-6,

@@ -34,11 +34,12 @@ from .cuts import cut_along
 from .declarations import affinity_of
 from .pins import parse_pins, pinned
 
-_LEAST_SECONDS = 300e-6
+_LEAST_SECONDS = 1e-3
 """A dispatch that takes less on the best device is not worth handing out."""
 
-_LEAST_GAIN = 1.15
-"""By this factor the parts together must be predicted to be faster."""
+_LEAST_GAIN = 1.3
+"""By this factor the parts together must be predicted to be faster: devices that work at the same time share caches and
+memory, which the prediction leaves out."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _pays(region: RegionOp, devices: Sequence[str], rates: Mapping[str, Rates]) 
     if len(devices) < 2:
         return False
     alone = [seconds(region, rates[name]) for name in devices]
-    together = 1 / sum(1 / each for each in alone) + max(rates[name].call for name in devices)
+    together = 1 / sum(1 / each for each in alone) + 2 * max(rates[name].call for name in devices)
     return min(alone) > _LEAST_SECONDS and min(alone) > _LEAST_GAIN * together
 
 

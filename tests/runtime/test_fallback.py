@@ -57,7 +57,7 @@ def nominal_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     from tosaic.runtime import calibration
     from tosaic.runtime.rates import Rates
 
-    rates = Rates({"float32": 1e11}, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
+    rates = Rates({"float32": 1e11}, 1e10, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
     monkeypatch.setattr(calibration, "measured_rates", lambda *_: rates)
 
 

@@ -19,7 +19,7 @@ from tosaic.tosa.text import parse
 
 DIGITS = Path(__file__).resolve().parents[2] / "models" / "digits" / "digits_f32.tflite"
 DEVICES = ["cpu@x86-64-v3:1", "cpu@x86-64-v2:1"]
-RATES = Rates({"float32": 1e11}, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
+RATES = Rates({"float32": 1e11}, 1e10, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
 
 CHAIN = """
 func.func @main(%x: tensor<8x8xf32>, %y: tensor<8x8xf32>) -> tensor<8x8xf32> {

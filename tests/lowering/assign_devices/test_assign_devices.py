@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from tosaic.lowering.targets.devices import device_targets
 from tosaic.runtime import load
 from tosaic.runtime.device_spec import parse_devices
 from tosaic.runtime.errors import ArgumentError
+from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import ModuleOp
 
 from ..programs import Program, random_program
+from ..test_dynamic_phases import loop
 
 DEVICES = "cpu@x86-64-v4:1,cpu@x86-64-v2:1,reference"
 BINDINGS = {
@@ -113,3 +116,15 @@ def test_wrong_pins_are_refused(pins: str, message: str) -> None:
 def test_a_pattern_that_fits_nothing_says_what_there_is() -> None:
     with pytest.raises(ArgumentError, match="no dispatch is called 'pool\\*'; there are: conv_2d, depthwise"):
         assigned(chain(), "cpu,reference", "pool*=cpu")
+
+
+@pytest.mark.parametrize("place", ["*matmul*=reference", "element*=reference", "*=cpu:1", None])
+def test_loops_and_branches_work_on_several_devices(place: str | None) -> None:
+    """The sizes of this program, and how often it loops, are known to calls only."""
+    path = Path(__file__).parents[1] / "dynamic" / "loop.mlir"
+    matrix = np.random.default_rng(0).integers(-4, 5, (5, 5)).astype(np.float32)
+    with load(compile(parse(path.read_text(), path.name), ["cpu:1", "reference"], place=place)) as program:
+        for rounds in range(4):
+            inputs = [matrix, np.asarray(rounds, program.inputs[1].numpy_dtype)]
+            for found, expected in zip(program.run(inputs), loop(*inputs), strict=True):
+                np.testing.assert_array_equal(found, expected)

@@ -96,8 +96,8 @@ def placed(module: ModuleOp, rates: Rates, devices: list[str]) -> list[str]:
 def test_what_takes_long_is_split_and_what_does_not_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     module = matmul(1, 256, 256, 256)(np.float32)
-    slow = Rates({"float32": 1e9}, {"float32": 1e9}, 1e10, 1e-6, 20e-6)
-    fast = Rates({"float32": 1e12}, {"float32": 1e12}, 1e11, 1e-6, 20e-6)
+    slow = Rates({"float32": 1e9}, 1e9, {"float32": 1e9}, 1e10, 1e-6, 20e-6)
+    fast = Rates({"float32": 1e12}, 1e12, {"float32": 1e12}, 1e11, 1e-6, 20e-6)
     assert placed(module, slow, DEVICES) == DEVICES
     assert set(placed(module, fast, DEVICES)) == {DEVICES[0]}
     assert set(placed(module, slow, ["cpu@x86-64-v3:2", "cpu@x86-64-v2:1"])) == {"cpu@x86-64-v3:2"}, "two processors"
