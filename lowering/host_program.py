@@ -20,9 +20,9 @@ from xdsl.dialects.tensor import (
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir import Block as IRBlock
 
+from ..runtime.artifact import Size
 from ..runtime.artifact import TensorType as Type
 from ..runtime.errors import UnsupportedError
-from ..runtime.flatbuffer import Size
 from ..runtime.host_program import instructions as host
 from ..runtime.host_program.verification import MOST_NESTED
 from ..tosa.dialect import ConstOp

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, cast, get_args
 import numpy as np
 
 from .errors import DeviceError
-from .flatbuffer import Size
+from .flatbuffer import Size as Size
 from .host_program.instructions import HostProgram
 
 Space = Literal["arena", "constants", "input", "output"]

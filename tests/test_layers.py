@@ -14,7 +14,7 @@ import tosaic.lowering
 import tosaic.tosa
 
 COMMAND = {"atomic", "command_line", "errors"}
-RECORDS = {"abi", "artifact", "device", "device_spec", "errors", "rates", "reference"}
+RECORDS = {"abi", "artifact", "device", "device_spec", "errors", "host_program", "rates", "reference"}
 MAY_IMPORT = {
     "importers": {"tosa": None, "runtime": COMMAND},
     "tosa": {"runtime": {"atomic", "errors", "flatbuffer", "reference"}},
