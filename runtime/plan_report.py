@@ -69,8 +69,8 @@ def _totals(plan: Plan) -> list[str]:
         own = [node for node in plan.nodes if node.device == device and node.step is not None]
         lines.append(f"{device}: {len(own)} dispatches, predicted {_sum(own, 0)} us, measured {_sum(own, 1)} us")
     moved = {(edge.source, plan.nodes[edge.target].device): edge.size for edge in plan.edges if edge.transfer}
-    known = sum(size for size in moved.values() if size > 0)
-    return [*lines, f"{len(moved)} transfers, {_bytes(known)}"]
+    total = sum(moved.values()) if all(size >= 0 for size in moved.values()) else -1
+    return [*lines, f"{len(moved)} transfers, {_bytes(total)}"]
 
 
 def _sum(nodes: Sequence[Node], which: int) -> str:

@@ -47,6 +47,8 @@ class Problem:
 
 def place(problem: Problem) -> list[int]:
     """The device of each dispatch. The same problem has the same answer, always."""
+    if problem.devices == 1:
+        return [0] * len(problem.costs)
     beginnings = [[device] * len(problem.costs) for device in range(problem.devices)]
     beginnings.append([min(range(problem.devices), key=costs.__getitem__) for costs in problem.costs])
     found = [_descend(problem, labels) for labels in beginnings]
