@@ -18,6 +18,7 @@ from ..dialects.dispatch import RegionOp
 from ..dialects.encoding import SetOp, UnsetOp
 from ..ir import functions, host_blocks
 from ..set_encodings import contraction_root
+from ..share_scalars import share_scalars
 from ..sizes import Sizes
 from ..target import Target
 from .relayout import has_layout, pack, tile_elementwise, tile_matmul, unpack
@@ -42,6 +43,7 @@ def materialize_encodings(module: ModuleOp, targets: Mapping[str, Target]) -> No
             elif isinstance(op, RegionOp):
                 assert op.device is not None
                 _materialize(op, targets[op.device.data], sizes)
+        share_scalars(function)
 
 
 def _materialize(region: RegionOp, target: Target, sizes: Sizes) -> None:

@@ -114,7 +114,11 @@ def _read_by_generic(region: RegionOp, root: PlainContraction) -> GenericOp:
 def _pack_types(region: RegionOp, sizes: Sizes) -> None:
     """Give all tensors with a layout, the results of the region among them, the type of their tiles."""
     block = region.body.block
-    dims = [count for result in region.outputs for count in tile_counts(result.type, sizes.of(result), region)]
+    dims = [
+        count
+        for result, yielded in zip(region.outputs, region.yielded.values, strict=True)
+        for count in tile_counts(yielded.type, sizes.of(result), region)  # an unset has packed the type of the result
+    ]
     RegionSizes(region).pack_empties()
     inputs = list(region.inputs)
     for value in [*block.args, *(result for op in block.ops for result in op.results), *region.outputs]:
