@@ -148,6 +148,11 @@ class TensorInfo:
         """Bytes of a tensor whose sizes are all known; 0 for others."""
         return self.type.nbytes
 
+    @property
+    def computed(self) -> TensorInfo:
+        """The same bits as programs compute with them: they know no unsigned types."""
+        return TensorInfo(self.name, self.dtype.removeprefix("u"), self.shape)
+
     def __str__(self) -> str:
         return f"{self.name}: {self.type}"
 
@@ -183,6 +188,12 @@ class Signature:
     name: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+
+    @property
+    def computed(self) -> Signature:
+        """The signature as programs compute it (see `TensorInfo.computed`)."""
+        inputs, outputs = (tuple(each.computed for each in group) for group in (self.inputs, self.outputs))
+        return Signature(self.name, inputs, outputs)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ def make_executor(
     signature: Signature, program: HostProgram, variant: Variant, stations: Sequence[Station], constants: Array
 ) -> SignatureExecutor:
     """The executor of a verified program on the devices that `stations` stand for."""
+    if signature.computed != signature:
+        computed = make_executor(signature.computed, program, variant, stations, constants)
+        return _UnsignedExecutor(signature, computed)
     segments = tuple(
         (stations[instruction.device].name, variant.images[instruction.device].segments[instruction.segment])
         for block in program.blocks
@@ -73,6 +76,32 @@ def order_inputs(signature: Signature, inputs: Mapping[str, Any]) -> list[Any]:
 
 def name_outputs(signature: Signature, outputs: Sequence[Array]) -> dict[str, Array]:
     return {tensor.name: output for tensor, output in zip(signature.outputs, outputs, strict=True)}
+
+
+class _UnsignedExecutor:
+    """Runs a signature with unsigned tensors, whose bits the `computed` one takes and returns as signed."""
+
+    def __init__(self, signature: Signature, computed: SignatureExecutor) -> None:
+        self.signature = signature
+        self.segments = computed.segments
+        self._computed = computed
+        self._checks = tuple(map(_Check, signature.inputs))
+
+    def run(self, inputs: Sequence[Any]) -> list[Array]:
+        return self._returned(self._computed.run(self._taken(inputs)))
+
+    def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
+        outputs, traces = self._computed.trace(self._taken(inputs))
+        return self._returned(outputs), traces
+
+    def _taken(self, inputs: Sequence[Any]) -> list[Array]:
+        arrays = _checked(self.signature, self._checks, inputs)
+        return [
+            array.view(tensor.computed.numpy_dtype) for array, tensor in zip(arrays, self.signature.inputs, strict=True)
+        ]
+
+    def _returned(self, outputs: Sequence[Array]) -> list[Array]:
+        return [array.view(tensor.numpy_dtype) for array, tensor in zip(outputs, self.signature.outputs, strict=True)]
 
 
 class _HostExecutor:

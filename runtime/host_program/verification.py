@@ -59,7 +59,7 @@ def verify_program(program: HostProgram, signature: Signature, variant: Variant,
     """Raises MalformedFileError naming the first instruction that is wrong."""
     surroundings = Surroundings([image.segments for image in variant.images], constant_bytes)
     _Verifier(program, surroundings).verify(
-        [tensor.type for tensor in signature.inputs], [tensor.type for tensor in signature.outputs]
+        [tensor.computed.type for tensor in signature.inputs], [tensor.computed.type for tensor in signature.outputs]
     )
 
 
