@@ -34,7 +34,9 @@ _VERSION = 2
 _SIDE = 384
 """Of the matrices that are multiplied: enough for the arithmetic to outweigh everything else."""
 
-_RUNS = 15
+_RUNS, _FEW_RUNS = 15, 2
+_LONG = 10e-3
+"""Runs of a program, and of one that takes longer than so many seconds."""
 
 _PRODUCTS = {"float32": ("f32", "f32"), "float64": ("f64", "f64"), "bfloat16": ("bf16", "f32")}
 _PRODUCTS |= {"float16": ("f16", "f32"), "int8": ("i8", "i32")}
@@ -157,7 +159,11 @@ def _profiled(spec: DeviceSpec, target: Target, text: str) -> Profile:
     from .measure import example_inputs, profile
 
     with load(compile(parse(text, "calibration"), [str(spec)], target)) as program:
-        return profile(program.main.executor, example_inputs(program.inputs), _RUNS)
+        inputs = example_inputs(program.inputs)
+        begin = time.perf_counter()
+        program.run(inputs)
+        is_long = time.perf_counter() - begin > _LONG
+        return profile(program.main.executor, inputs, _FEW_RUNS if is_long else _RUNS)
 
 
 def _handover(spec: DeviceSpec, target: Target) -> float:
