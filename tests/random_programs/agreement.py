@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import platform
+import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +32,10 @@ DEVICES = ("cpu", "reference", "cpu:1,reference", *(_X86 if platform.machine() =
 """The lists of devices that programs are tried on."""
 
 
+_NAMED = re.compile(r"(linalg\.(?!fill)\w+) ins\(")
+"""An operation by its name, without attributes, up to its operands."""
+
+
 class Disagreement(AssertionError):
     """A result is not what it should be."""
 
@@ -43,11 +49,26 @@ def check_meaning(program: Program) -> None:
 
 def check_devices(program: Program, devices: str) -> None:
     """Raises Disagreement unless the compiled program agrees; calls it twice, as buffers are used again."""
-    artifact = tosaic.lowering.compile(tosaic.tosa.read(program.text.encode()), devices.split(","))
+    text = pinned(program.text, devices.split(","))
+    artifact = tosaic.lowering.compile(tosaic.tosa.read(text.encode()), devices.split(","))
     with tosaic.runtime.load(artifact) as loaded:
         for _ in range(2):
             for call in program.functions:
                 _compare(program, call, loaded.function(call.name).run(call.inputs), devices)
+
+
+def pinned(text: str, devices: Sequence[str]) -> str:
+    """The program with some of its named operations bound to one of several devices."""
+    if len(devices) == 1:
+        return text
+    chance = random.Random(text)
+
+    def bind(match: re.Match[str]) -> str:
+        if chance.random() < 0.5:
+            return match[0]
+        return f'{match[1]} {{device.affinity = @"{chance.choice(devices)}"}} ins('
+
+    return _NAMED.sub(bind, text)
 
 
 def _compare(program: Program, call: Called, found: Sequence[Array], where: str) -> None:

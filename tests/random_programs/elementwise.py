@@ -67,7 +67,7 @@ class Body:
 
     def binary(self, name: str, number: Number) -> tuple[str, Number]:
         chance, element = self.builder.chance, number.element
-        table = numbers.BINARY_FLOAT if is_float(element) else numbers.BINARY_INTEGER
+        table = numbers.BINARY_FLOAT if is_float(element) else numbers.BINARY_INTEGER | numbers.DIVISIONS
         operation = chance.one_of(list(table))
         if chance.integer(0, 3):
             other, second = self.any(element)

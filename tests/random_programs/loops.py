@@ -36,16 +36,19 @@ def generic(builder: Builder) -> Value:
     else:
         element = chance.one_of(ELEMENTS)
         output = builder.empty(element, out_sizes)
+    outputs = [output]
+    if chance.integer(0, 5) == 5:
+        outputs.append(builder.empty(chance.one_of(ELEMENTS), sizes))
     lines = len(builder.lines)
     with builder.block():
-        names = [builder.fresh() for _ in [*inputs, output]]
+        names = [builder.fresh() for _ in [*inputs, *outputs]]
         arguments = [
             (name, view.map(lambda part: np.broadcast_to(part, shape)))
-            for name, view in zip(names[:-1], views, strict=True)
+            for name, view in zip(names, views, strict=False)
         ]
         if reads_output:
             arguments.append(
-                (names[-1], output.number.map(lambda part: np.broadcast_to(spread(part, order, rank), shape)))
+                (names[len(inputs)], output.number.map(lambda part: np.broadcast_to(spread(part, order, rank), shape)))
             )
         body = Body(builder, arguments, None)
         if rank and chance.integer(0, 4) == 0:
@@ -55,18 +58,14 @@ def generic(builder: Builder) -> Value:
         for _ in range(chance.integer(1, 4)):
             body.step()
         name, number = _of_type(body, element)
-        builder.line(f"linalg.yield {name} : {element}")
-    return _finish(
-        builder,
-        lines,
-        inputs,
-        [output],
-        [*maps, order],
-        ["parallel"] * rank,
-        names,
-        [number.map(lambda part: np.array(part.transpose(order)))],
-        out_sizes,
-    )
+        yielded, results = [name], [number.map(lambda part: np.array(part.transpose(order)))]
+        for extra in outputs[1:]:
+            name, number = body.cast_to(*body.any(), extra.element)
+            yielded.append(name)
+            results.append(number)
+        builder.line(f"linalg.yield {', '.join(yielded)} : {', '.join(each.element for each in outputs)}")
+    kinds = ["parallel"] * rank
+    return _finish(builder, lines, inputs, outputs, [*maps, order, tuple(range(rank))], kinds, names, results)
 
 
 def reduction(builder: Builder) -> Value:
@@ -96,7 +95,7 @@ def reduction(builder: Builder) -> Value:
     terms = terms.map(lambda part: np.broadcast_to(part, shape))
     number = reduce_number(operation, terms, output.number, tuple(reduced))
     kinds = ["reduction" if dim in reduced else "parallel" for dim in range(rank)]
-    return _finish(builder, lines, [source], [output], [tuple(range(rank)), tuple(kept)], kinds, names, [number], sizes)
+    return _finish(builder, lines, [source], [output], [tuple(range(rank)), tuple(kept)], kinds, names, [number])
 
 
 _REDUCERS = {
@@ -190,13 +189,13 @@ def _finish(
     kinds: Sequence[str],
     names: Sequence[str],
     results: Sequence[Number],
-    sizes: Sequence[Size],
 ) -> Value:
-    """Put the head of a generic before its body, which began at `lines`."""
+    """Put the head of a generic before its body, which began at `lines`; the last of its results."""
     body = builder.lines[lines:]
     del builder.lines[lines:]
     dims = ", ".join(f"d{dim}" for dim in range(len(kinds)))
-    texts = [f"affine_map<({dims}) -> ({', '.join(f'd{dim}' for dim in map)})>" for map in maps]
+    used = maps[: len(inputs) + len(outputs)]
+    texts = [f"affine_map<({dims}) -> ({', '.join(f'd{dim}' for dim in map)})>" for map in used]
     operands = {
         keyword: f"{keyword}({', '.join(v.name for v in values)} : {', '.join(v.type for v in values)})"
         for keyword, values in (("ins", inputs), ("outs", outputs))
@@ -206,11 +205,17 @@ def _finish(
     attributes = f"{{indexing_maps = [{', '.join(texts)}], iterator_types = [{quoted}]}}"
     head = f"linalg.generic {attributes} {' '.join(operands.values())} {{"
     arguments = ", ".join(f"{name}: {v.element}" for name, v in zip(names, [*inputs, *outputs], strict=True))
-    value = builder.emit(head, results[0], sizes)
+    if not all(number.is_reasonable() for number in results):
+        raise Rejected
+    name, count = builder.fresh(), len(outputs)
+    builder.line(f"{name}{f':{count}' if count > 1 else ''} = {head}")
     builder.line(f"^bb0({arguments}):")
     builder.lines += body
-    builder.line(f"}} -> {outputs[0].type}")
-    return builder.keep(value)
+    types = ", ".join(output.type for output in outputs)
+    builder.line(f"}} -> {f'({types})' if count > 1 else types}")
+    for position, (number, output) in enumerate(zip(results, outputs, strict=True)):
+        builder.keep(Value(f"{name}#{position}" if count > 1 else name, number, output.sizes))
+    return builder.values[-1]
 
 
 def named(builder: Builder) -> Value:

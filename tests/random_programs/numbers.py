@@ -240,6 +240,23 @@ BINARY_INTEGER: dict[str, Function] = {
     "arith.maxui": _unsigned(np.maximum),
     "arith.minui": _unsigned(np.minimum),
 }
+DIVISIONS: dict[str, Function] = {
+    "arith.divsi": lambda a, b: _divided(a, b, _truncating_divide),
+    "arith.divui": lambda a, b: _divided(a, b, np.floor_divide),
+    "arith.remsi": lambda a, b: subtract(a, multiply(_divided(a, b, _truncating_divide), b)),
+    "arith.remui": lambda a, b: subtract(a, multiply(_divided(a, b, np.floor_divide), b)),
+}
+"""Division by zero, which MLIR leaves open, gives zero here, and leaves the dividend."""
+
+
+def _divided(a: Number, b: Number, divide: Callable[[Array, Array], Array]) -> Number:
+    signed = divide is _truncating_divide
+    first, second = (a.exact, b.exact) if signed else (unsigned(a), unsigned(b))
+    zero = second == 0
+    quotient = np.where(zero, first.dtype.type(0), divide(first, np.where(zero, first.dtype.type(1), second)))
+    return integers(a.element, quotient.view(np.int64))
+
+
 BY_CONSTANT: dict[str, Callable[[Number, int], Number]] = {
     "arith.shli": lambda a, n: integers(a.element, a.exact << np.int64(n)),
     "arith.shrsi": lambda a, n: integers(a.element, a.exact >> np.int64(n)),
@@ -254,7 +271,7 @@ BY_CONSTANT: dict[str, Callable[[Number, int], Number]] = {
 """Integer operations whose second operand is a positive constant, for shifts one below the width."""
 
 
-def _truncating_divide(values: Array, divisor: int) -> Array:
+def _truncating_divide(values: Array, divisor: Array | int) -> Array:
     quotient = np.floor_divide(values, divisor)
     return quotient + ((quotient < 0) & (quotient * divisor != values))
 
