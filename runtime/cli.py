@@ -135,6 +135,10 @@ def deploy(
             metavar="TRACE.json", help="Time every dispatch; write a Chrome/Perfetto trace.", show_default=False
         ),
     ] = None,
+    fallback: Annotated[
+        bool,
+        typer.Option("--fallback", help="Go on with the other devices when one fails; what is done is kept."),
+    ] = False,
     plan: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +166,8 @@ def deploy(
     """
     if output is not None and not input:
         raise ArgumentError("--output needs --input: say what to run on")
+    if fallback and (not input or profile or plan):
+        raise ArgumentError("--fallback is for runs: give --input, without --profile and --plan")
     if print_ir_after is not None and (module or input or profile or plan):
         raise ArgumentError("--print-ir-after prints IR: there will be no program to write or run")
     pixels = _parse_range(image_range)
@@ -171,10 +177,11 @@ def deploy(
     from .compilation import Options, open_source, print_ir
 
     source = open_source(file)
+    replan = None
     if isinstance(source, Artifact):
         compiling = {"--target": target, "--target-triple": target_triple, "--target-cpu": target_cpu}
         compiling |= {"--target-features": target_features, "--precision": precision, "--shape": shape}
-        compiling |= {"--place": place}
+        compiling |= {"--place": place, "--fallback": fallback}
         compiling |= {"--print-ir-after": print_ir_after, "--dump-ir": dump_ir}
         if refused := [option for option, given in compiling.items() if given]:
             raise ArgumentError(f"{file} is compiled already: {', '.join(refused)} cannot change it")
@@ -196,6 +203,10 @@ def deploy(
             return
         tells_plan = not (module or input or profile or plan)
         artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
+        if fallback:
+            from .fallback import replan_source
+
+            replan = replan_source(source, options, lambda phase, seconds: None)
     if devices is not None or threads is not None:
         from .loading import on_devices
 
@@ -205,7 +216,11 @@ def deploy(
         _emit(artifact, kinds, module)
     elif module is not None:
         artifact.save(module)
-    if input or profile or plan or module is None:
+    if replan is not None:
+        from .execution import execute_reliably
+
+        execute_reliably(artifact, function, input or (), output, pixels, replan)
+    elif input or profile or plan or module is None:
         from .execution import execute
 
         execute(artifact, function, input or (), output, pixels, profile, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from .api import load
 from .errors import ArgumentError
 from .executor import name_outputs, order_inputs
+from .fallback import ReliableFunction, Replan
 from .notation import format_tensor, is_inline, parse_tensor
 from .progress import status, track
 from .results import Results, summarise
@@ -38,15 +40,8 @@ def execute(
     """
     with load(artifact) as program:
         function = program.function(name)
-        if any(map(is_inline, specs)):
-            inputs = _parse_inline(specs)
-            _run_inline(function, inputs, output)
-        elif specs:
-            from .samples import read_samples
-
-            samples = read_samples(specs, function.inputs, pixels)
-            _run(function, samples, output)
-            inputs = next(iter(samples))
+        if specs:
+            inputs = _run_on(function, specs, output, pixels)
         else:
             from .measure import example_inputs
 
@@ -60,7 +55,35 @@ def execute(
             _print_placement(program, function, inputs, picture)
 
 
-def _run(function: Function, samples: Samples, output: Path | None) -> None:
+def execute_reliably(
+    artifact: Artifact,
+    name: str | None,
+    specs: Sequence[str],
+    output: Path | None,
+    pixels: tuple[float, float],
+    replan: Replan,
+) -> None:
+    """Run function `name` on what the `--input` options say, to the end if any device is left. Raises as `execute`."""
+    with ReliableFunction(artifact, name, replan, lambda text: print(text, file=sys.stderr)) as function:
+        _run_on(function, specs, output, pixels)
+
+
+def _run_on(
+    function: Function | ReliableFunction, specs: Sequence[str], output: Path | None, pixels: tuple[float, float]
+) -> Sequence[Array] | Mapping[str, Array]:
+    """Run on what `specs` say; the inputs of the first run."""
+    if any(map(is_inline, specs)):
+        inputs = _parse_inline(specs)
+        _run_inline(function, inputs, output)
+        return inputs
+    from .samples import read_samples
+
+    samples = read_samples(specs, function.inputs, pixels)
+    _run(function, samples, output)
+    return next(iter(samples))
+
+
+def _run(function: Function | ReliableFunction, samples: Samples, output: Path | None) -> None:
     """One inference per sample; results are written to `output` or summed up."""
     results = Results(len(samples), samples.is_batch)
     items = samples if output is None else track(samples, "running")
@@ -80,7 +103,7 @@ def _parse_inline(specs: Sequence[str]) -> list[Array]:
     return [parse_tensor(spec) for spec in specs]
 
 
-def _run_inline(function: Function, inputs: Sequence[Array], output: Path | None) -> None:
+def _run_inline(function: Function | ReliableFunction, inputs: Sequence[Array], output: Path | None) -> None:
     """One inference; its results are printed as the inputs are written, or saved."""
     outputs = function.run(inputs)
     if output is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from .api import Function, Program, load
 from .artifact import Artifact, Signature, TensorInfo
@@ -65,6 +65,10 @@ class ReliableFunction:
     def outputs(self) -> tuple[TensorInfo, ...]:
         return self.function.outputs
 
+    @overload
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Array]: ...
+    @overload
+    def run(self, inputs: Sequence[Any]) -> list[Array]: ...
     def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> dict[str, Array] | list[Array]:
         """As `Function.run`; a device that fails is done without. Raises DeviceLostError when none is left."""
         while True:

@@ -11,18 +11,21 @@ from typing import Any
 import numpy.typing as npt
 import pytest
 from tosaic.lowering import backends
-from tosaic.runtime import device_spec
+from tosaic.runtime import calibration, device_spec
 from tosaic.runtime.artifact import Image, Segment
 from tosaic.runtime.device import Array, BoundSegment, Constants, DeviceSpec, Executable
 from tosaic.runtime.devices.cpu import CpuDevice
 from tosaic.runtime.errors import DeviceLostError
+from tosaic.runtime.rates import Rates
 
 calls_left = 0
 """How many more segments the device runs; -1 when it cannot be loaded at all."""
 
 
 def install(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
-    """Have a device "failing" that runs so many segments."""
+    """Have a device "failing" that runs so many segments; none of them to measure how fast it is."""
+    rates = Rates({"float32": 1e11}, 1e10, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
+    monkeypatch.setattr(calibration, "measured_rates", lambda *_: rates)
     monkeypatch.setitem(device_spec.DEVICES, "failing", __name__)
     monkeypatch.setitem(backends._BACKENDS, "failing", backends.build_cpu_image)  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(f"{__name__}.calls_left", calls)

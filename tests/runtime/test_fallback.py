@@ -51,16 +51,6 @@ def reliable(options: Options, report: list[str]) -> ReliableFunction:
     return ReliableFunction(artifact, None, replan_source(SOURCE, options, ignore), report.append)
 
 
-@pytest.fixture(autouse=True)
-def nominal_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measuring devices takes seconds and does not matter here."""
-    from tosaic.runtime import calibration
-    from tosaic.runtime.rates import Rates
-
-    rates = Rates({"float32": 1e11}, 1e10, {"float32": 1e10}, 1e10, 1e-6, 2e-5)
-    monkeypatch.setattr(calibration, "measured_rates", lambda *_: rates)
-
-
 def test_a_batch_goes_on_without_the_device_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     failing_device.install(monkeypatch, calls=3)
     report: list[str] = []
