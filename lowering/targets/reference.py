@@ -9,11 +9,11 @@ from __future__ import annotations
 from ..contraction import Contraction
 from ..target import Target, Tile
 
-_TILE = Tile(m0=8, n0=8, k0=4, pack_rows=True)
+_TILE = Tile(m0=8, n0=8, k0=8, pack_rows=True)
 
 
 def tile(target: Target, contraction: Contraction) -> Tile:
-    """8x8 tiles of the result, four steps at once."""
+    """8x8 tiles of everything: what one product yields is the left side of the next as it is."""
     return _TILE
 
 

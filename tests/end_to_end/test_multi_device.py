@@ -54,7 +54,7 @@ def test_after_specialisation_the_shared_matrix_has_a_layout_for_each_device() -
     layouts = dict(re.findall(r"^#(layout\d+) = .*inner_tiles = (\[[\d, ]+\])", text, re.MULTILINE))
     brought = re.search(r"(%\w+) = device.transfer %shared to @plain", text)
     assert brought is not None
-    for source, tiles in ((brought[1], "[8, 4]"), ("%shared", "[32, 1]")):
+    for source, tiles in ((brought[1], "[8, 8]"), ("%shared", "[32, 1]")):
         used = re.search(rf"encoding.set_encoding {source} : .*#(layout\d+)>", text)
         assert used is not None
         assert layouts[used[1]] == tiles
