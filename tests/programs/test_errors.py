@@ -102,6 +102,24 @@ UNSUPPORTED = {
         + function("%0 = func.call @g(%a) : (tensor<4xf32>) -> tensor<4xf32>\nreturn %0 : tensor<4xf32>"),
         r"p.mlir:3:1: func.call: the program has no body of @g",
     ),
+    "a loop for each element": (
+        function(
+            GENERIC.format(maps=f"{IDENTITY}, {IDENTITY}", iterators='"parallel"')
+            .replace(
+                "  linalg.yield %x",
+                "  %z = scf.for %i = %c to %c step %c iter_args(%s = %x) -> (f32) {\n"
+                "    scf.yield %s : f32\n  }\n  linalg.yield %z",
+            )
+            .replace("%e = ", "%c = arith.constant 1 : index\n%e = ")
+        ),
+        r"p.mlir:7:3: scf.for %z: .* may branch, by scf.if, and not loop",
+    ),
+    "other control flow": (
+        function(
+            "%0 = scf.execute_region -> tensor<4xf32> {\nscf.yield %a : tensor<4xf32>\n}\nreturn %0 : tensor<4xf32>"
+        ),
+        r"p.mlir:2:1: scf.execute_region: of control flow there is scf.if, scf.for and scf.while",
+    ),
     "a function of other elements": (
         function(
             "%0 = linalg.exp ins(%a : tensor<4xi8>) outs(%a : tensor<4xi8>) -> tensor<4xi8>\nreturn %0 : tensor<4xi8>",
