@@ -6,6 +6,7 @@ transferred once; each device sets and unsets its own encodings, so that every s
 - `declarations`: the devices of a program and what its symbols mean
 - `pins`: what the user places by pattern
 - `affinity`: where values are, and what the program binds
+- `capabilities`: what devices can run at all
 - `cost_model`, `placement`, `minimum_cut`: seconds, and the devices that need the fewest
 - `transfers`: what follows from it
 - `splitting`, `cuts`: the phase split-dispatches, which hands parts of big contractions to several devices before
@@ -25,6 +26,7 @@ from ..dialects.dispatch import RegionOp
 from ..ir import functions
 from ..target import Target
 from .affinity import bound_device, constant_values, dispatches, makers
+from .capabilities import able_devices
 from .cost_model import nominal_rates, seconds
 from .declarations import devices_of as devices_of
 from .declarations import names_of_symbols
@@ -46,7 +48,7 @@ def assign_devices(
     """Set `device` of every dispatch to the name of one of `devices`, and insert transfers.
 
     targets, rates: those of the devices, by name; nominal rates for devices that have none. pins: as `--place` has
-    them. Raises ArgumentError for a wrong pin.
+    them. Raises ArgumentError for a wrong pin, UnsupportedError for what no device can run.
     """
     rates = {spec.name: nominal_rates(spec, targets[spec.name]) for spec in devices} | dict(rates or {})
     names = names_of_symbols(module, devices)
@@ -57,7 +59,7 @@ def assign_devices(
         computed = _computed(function)
         for region in dispatches(function):
             region.device = StringAttr(home)
-        bound = {region: _bound(region, chosen.get(region), names) for region in computed}
+        bound = {region: _bound(region, chosen.get(region), names, devices) for region in computed}
         _place(computed, devices, rates, bound)
         _forget_affinities(function)
         insert_transfers(function, names, home)
@@ -69,12 +71,17 @@ def _computed(function: FuncOp) -> list[RegionOp]:
     return [region for region in dispatches(function) if any(result not in constant for result in region.outputs)]
 
 
-def _bound(region: RegionOp, pinned: tuple[str, ...] | None, names: Mapping[str, str]) -> tuple[str, ...]:
-    """The devices that a dispatch may run on, none where all will do. A part of what was split is on its own."""
+def _bound(
+    region: RegionOp, pinned: tuple[str, ...] | None, names: Mapping[str, str], devices: Sequence[DeviceSpec]
+) -> tuple[str, ...]:
+    """The devices that a dispatch may run on. A part of what was split is on its own."""
+    wanted = pinned
     written = bound_device(region, names)
-    if written is None or (pinned is not None and written not in pinned):
-        return pinned or ()
-    return (written,)
+    if written is not None and (pinned is None or written in pinned):
+        wanted = (written,)
+    return tuple(
+        spec.name for spec in able_devices(region, [spec for spec in devices if wanted is None or spec.name in wanted])
+    )
 
 
 def _forget_affinities(function: FuncOp) -> None:
@@ -91,10 +98,7 @@ def _place(
     bound: Mapping[RegionOp, Sequence[str]],
 ) -> None:
     costs = [
-        [
-            seconds(region, rates[spec.name]) if not bound[region] or spec.name in bound[region] else _NEVER
-            for spec in devices
-        ]
+        [seconds(region, rates[spec.name]) if spec.name in bound[region] else _NEVER for spec in devices]
         for region in regions
     ]
     transfer = [[0.0 if a is b else rates[b.name].call for b in devices] for a in devices]

@@ -62,6 +62,11 @@ def emit_body(scope: Scope, block: Block, arguments: Sequence[Value]) -> list[Va
     return [body.get(operand) for operand in terminator.operands]
 
 
+def has_code(operation: Operation) -> bool:
+    """Whether there is code for a scalar operation of this kind."""
+    return type(operation) in _RULES
+
+
 def emit_scalar(scope: Scope, operation: Operation) -> Value:
     """The result of a scalar operation whose operands are constants or among `scope.scalars`."""
     body = _Body(scope, {})

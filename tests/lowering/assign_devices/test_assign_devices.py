@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tosaic.lowering import compile, pipeline
-from tosaic.lowering.assign_devices import devices_of
+from tosaic.lowering.assign_devices import capabilities, devices_of
 from tosaic.lowering.assign_devices.pins import parse_pins
 from tosaic.lowering.dialects.device import TransferOp
 from tosaic.lowering.dialects.dispatch import RegionOp
@@ -18,7 +18,7 @@ from tosaic.lowering.target import resolve_target
 from tosaic.lowering.targets.devices import device_targets
 from tosaic.runtime import load
 from tosaic.runtime.device_spec import parse_devices
-from tosaic.runtime.errors import ArgumentError
+from tosaic.runtime.errors import ArgumentError, UnsupportedError
 from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import ModuleOp
 
@@ -128,3 +128,17 @@ def test_loops_and_branches_work_on_several_devices(place: str | None) -> None:
             inputs = [matrix, np.asarray(rounds, program.inputs[1].numpy_dtype)]
             for found, expected in zip(program.run(inputs), loop(*inputs), strict=True):
                 np.testing.assert_array_equal(found, expected)
+
+
+def test_what_no_device_can_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation has code and a meaning, so that ignorance has to be feigned."""
+    text = "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %0 = math.exp %x : tensor<4xf32>\n"
+    module = parse(text + "  return %0 : tensor<4xf32>\n}", "p.mlir")
+    monkeypatch.setattr(capabilities, "has_code", lambda op: op.name != "math.exp")
+    assert placed(assigned(module, "cpu,reference", None)) == ["reference"]
+    monkeypatch.setitem(capabilities._KNOWS, "reference", lambda op: op.name != "math.exp")  # pyright: ignore
+    message = r"can run\n  - p.mlir:\d+:\d+: math.exp, which cpu does not know\n  - .*, which reference does not know$"
+    with pytest.raises(UnsupportedError, match=message):
+        assigned(module, "cpu,reference", None)
+    with pytest.raises(UnsupportedError, match=r"which cpu does not know$"):  # a pin leaves one device
+        assigned(module, "cpu,reference", "*=cpu")
