@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from xdsl.dialects import arith
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
-from xdsl.dialects.tensor import ConcatOp, ExpandShapeOp, ExtractSliceOp, InsertSliceOp, PadOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.dialects.tensor import ConcatOp, DimOp, EmptyOp, ExpandShapeOp, ExtractSliceOp, InsertSliceOp, PadOp
+from xdsl.ir import Block, Operation, OpResult, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
     AffineBinaryOpKind,
@@ -44,6 +44,10 @@ class Extents:
             match op:
                 case FillOp():
                     pass
+                case EmptyOp():
+                    for size in op.dynamic_sizes:
+                        if not _is_size(size):
+                            self._check("sge", size, 0, op, "the size {} is less than {}")
                 case GenericOp():
                     self._loops(op, [attribute.data for attribute in op.indexing_maps])
                 case NamedOp():
@@ -183,6 +187,17 @@ class Extents:
         for position, dim in enumerate(op.outer_permutation(len(shape_of(plain)))):
             what = f"{{}} tiles cover dimension {dim} and there are {{}}"
             self._equal(counts[dim], outer[position], op, what)
+
+
+def _is_size(value: SSAValue) -> bool:
+    """Whether an index is certainly not below zero, as what sizes are computed to."""
+    number = constant_of(value)
+    if number is not None:
+        return number >= 0
+    op = value.op if isinstance(value, OpResult) else None
+    if isinstance(op, arith.AddiOp | arith.MuliOp | arith.CeilDivSIOp | arith.DivSIOp | arith.MinSIOp):
+        return all(map(_is_size, op.operands))
+    return isinstance(op, DimOp)
 
 
 def _range(expr: AffineExpr, loops: dict[int, Size], before: Operation) -> tuple[Size, Size]:
