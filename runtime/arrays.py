@@ -20,7 +20,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[npt.NDA
     size = math.prod(shape) * dtype.itemsize
     try:
         memory = np.empty(size + ALIGNMENT - 1, np.uint8)
-    except MemoryError:
+    except (MemoryError, ValueError, OverflowError):  # the latter two beyond what numpy can count
         raise DeviceLostError(f"cannot allocate {size} bytes of memory") from None
     address = memory.__array_interface__["data"][0]
     offset = -address % ALIGNMENT

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from xdsl.builder import Builder
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr
+from xdsl.dialects.builtin import DYNAMIC_INDEX, FloatAttr, IndexType, IntegerAttr, f64, i64
 from xdsl.ir import Operation, SSAValue
+from xdsl.rewriter import InsertPoint
 
-from ...runtime.artifact import ALIGNMENT
+from ...runtime.artifact import ALIGNMENT, LARGEST
 from ...tosa.elements import numpy_dtype
-from ..dialects.dispatch import BufferAttr, SegmentOp
+from ..dialects.dispatch import BufferAttr, CheckOp, SegmentOp
 from ..ir import byte_size, shape_of, tensor_type
 from ..sizes import Size, as_value, product, total
 from .arena import Lifetime, place
@@ -27,6 +29,8 @@ from .table import ScalarTable
 class _Slot:
     """Buffers of one size that take turns."""
 
+    shape: Sequence[Size]
+    """With the bytes of an element as the last size."""
     bytes: Size
     members: list[tuple[SSAValue, Lifetime]] = field(default_factory=list)
 
@@ -49,7 +53,28 @@ def plan_arena(
         entry = table.slot(as_value(end, segment))
         places.update({value: BufferAttr.of("arena", 0, 0, entry) for value, _ in slot.members})
         end = total([end, _aligned(slot.bytes, segment)], segment)
+    _check_total([slot.shape for slot in slots], segment)
     return places, end
+
+
+def _check_total(shapes: Sequence[Sequence[Size]], segment: SegmentOp) -> None:
+    """Let a call fail whose arena is larger than any memory: the sum of its bytes could wrap around to a small one."""
+    builder = Builder(InsertPoint.before(segment))
+
+    def as_float(size: Size) -> SSAValue:
+        if isinstance(size, int):
+            return builder.insert(arith.ConstantOp(FloatAttr(float(size), f64))).result
+        number = builder.insert(arith.IndexCastOp(size, i64)).result
+        return builder.insert(arith.SIToFPOp(number, f64)).result
+
+    total_bytes = as_float(0)
+    for shape in shapes:
+        product_bytes = as_float(1)
+        for size in shape:
+            product_bytes = builder.insert(arith.MulfOp(product_bytes, as_float(size))).result
+        total_bytes = builder.insert(arith.AddfOp(total_bytes, product_bytes)).result
+    holds = builder.insert(arith.CmpfOp(total_bytes, as_float(LARGEST), "olt"))
+    builder.insert(CheckOp(holds, [], "the tensors between dispatches are larger than any memory"))
 
 
 def _slots(lifetimes: Mapping[SSAValue, Lifetime], table: ScalarTable) -> list[_Slot]:
@@ -61,7 +86,7 @@ def _slots(lifetimes: Mapping[SSAValue, Lifetime], table: ScalarTable) -> list[_
         same_size = by_size.setdefault((_structure(shape), width), [])
         slot = next((slot for slot in same_size if slot.is_free(lifetime)), None)
         if slot is None:
-            slot = _Slot(product([*shape, width], table.segment))
+            slot = _Slot([*shape, width], product([*shape, width], table.segment))
             same_size.append(slot)
         slot.members.append((value, lifetime))
     return [slot for same_size in by_size.values() for slot in same_size]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tosaic.lowering import compile
 from tosaic.runtime import Artifact, load
 from tosaic.runtime.artifact import Segment
-from tosaic.runtime.errors import ArgumentError
+from tosaic.runtime.errors import ArgumentError, DeviceLostError
 from tosaic.runtime.host_program.instructions import Execute, Number
 
 TARGET = "x86-64-v3"
@@ -184,3 +184,65 @@ def test_a_static_program_needs_no_arithmetic() -> None:
     (main,) = compiled(JOINED).variants[0].programs[0].blocks
     assert [type(instruction) for instruction in main.instructions] == [Execute]
     assert not any(isinstance(instruction, Number) for instruction in main.instructions)
+
+
+@pytest.fixture(scope="module")
+def square() -> Artifact:
+    """The square of the sum of 0 to n - 1, by way of two n x n matrices; n is an input."""
+    return compiled(
+        """
+        #same = affine_map<(i, j) -> (i, j)>
+        #turned = affine_map<(i, j) -> (j, i)>
+        #one = affine_map<(i, j) -> ()>
+        func.func @main(%count: tensor<index>) -> tensor<f32> {
+          %zero = arith.constant 0.0 : f32
+          %n = tensor.extract %count[] : tensor<index>
+          %e = tensor.empty(%n, %n) : tensor<?x?xf32>
+          %first = linalg.generic {indexing_maps = [#same], iterator_types = ["parallel", "parallel"]}
+              outs(%e : tensor<?x?xf32>) {
+          ^bb0(%o: f32):
+            %i = linalg.index 0 : index
+            %j = arith.index_cast %i : index to i32
+            %k = arith.sitofp %j : i32 to f32
+            linalg.yield %k : f32
+          } -> tensor<?x?xf32>
+          %second = linalg.generic {indexing_maps = [#turned, #same], iterator_types = ["parallel", "parallel"]}
+              ins(%first : tensor<?x?xf32>) outs(%e : tensor<?x?xf32>) {
+          ^bb0(%x: f32, %o: f32):
+            linalg.yield %x : f32
+          } -> tensor<?x?xf32>
+          %s = tensor.empty() : tensor<f32>
+          %f = linalg.fill ins(%zero : f32) outs(%s : tensor<f32>) -> tensor<f32>
+          %r = linalg.generic {indexing_maps = [#same, #same, #one], iterator_types = ["reduction", "reduction"]}
+              ins(%first, %second : tensor<?x?xf32>, tensor<?x?xf32>) outs(%f : tensor<f32>) {
+          ^bb0(%x: f32, %y: f32, %o: f32):
+            %m = arith.mulf %x, %y : f32
+            %t = arith.addf %m, %o : f32
+            linalg.yield %t : f32
+          } -> tensor<f32>
+          return %r : tensor<f32>
+        }
+        """
+    )
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_sizes_may_be_values(square: Artifact, n: int) -> None:
+    with load(square, threads=1) as program:
+        assert program.run([np.array(n)])[0] == sum(range(n)) ** 2
+
+
+@pytest.mark.parametrize(
+    ("n", "error", "message"),
+    [
+        (-2, ArgumentError, "the size -2 is less than 0"),
+        (1 << 20, DeviceLostError, "device cpu: cannot allocate"),
+        (1 << 32, ArgumentError, "larger than any memory"),  # whose square wraps around to 0
+        (1 << 62, ArgumentError, "larger than any memory"),
+    ],
+)
+def test_sizes_that_no_tensor_has_are_refused(square: Artifact, n: int, error: type[Exception], message: str) -> None:
+    with load(square, threads=1) as program:
+        with pytest.raises(error, match=message):
+            program.run([np.array(n)])
+        assert program.run([np.array(3)])[0] == 9, "the program goes on"
