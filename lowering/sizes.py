@@ -179,6 +179,16 @@ def ceil_div(size: Size, divisor: int, before: Operation) -> Size:
     return quotient.result
 
 
+def floor_div(size: Size, divisor: int, before: Operation) -> Size:
+    """`size` divided by a positive number, rounded down; computed in front of `before` unless known."""
+    number = constant_of(size)
+    if number is not None:
+        return number // divisor
+    quotient = arith.FloorDivSIOp(as_value(size, before), as_value(divisor, before))
+    _insert(quotient, before)
+    return quotient.result
+
+
 def _combined(
     sizes: Iterable[Size],
     before: Operation,

@@ -24,7 +24,7 @@ from ...runtime.errors import ArgumentError
 from ..dialects.dispatch import CheckOp
 from ..dialects.linalg import NamedOp, PackOp, UnpackOp
 from ..ir import reassociation_of, shape_of
-from ..sizes import Size, Sizes, as_value, ceil_div, constant_of, merged, product, total
+from ..sizes import Size, Sizes, as_value, ceil_div, constant_of, floor_div, merged, product, total
 
 
 class Extents:
@@ -213,6 +213,12 @@ def _range(expr: AffineExpr, loops: dict[int, Size], before: Operation) -> tuple
         case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mul, rhs=AffineConstantExpr() as factor):
             low, high = (product([bound, factor.value], before) for bound in _range(expr.lhs, loops, before))
             return (low, high) if factor.value >= 0 else (high, low)
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.FloorDiv, rhs=AffineConstantExpr() as divisor):
+            low, high = (floor_div(bound, divisor.value, before) for bound in _range(expr.lhs, loops, before))
+            return low, high
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.CeilDiv, rhs=AffineConstantExpr() as divisor):
+            low, high = (ceil_div(bound, divisor.value, before) for bound in _range(expr.lhs, loops, before))
+            return low, high
         case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mod, rhs=AffineConstantExpr() as divisor):
             return 0, divisor.value - 1
         case AffineBinaryOpExpr(kind=AffineBinaryOpKind.CeilDiv, rhs=AffineConstantExpr() as divisor):

@@ -58,8 +58,13 @@ def views(values: Array, other: Array) -> list[Array]:
     return [(values + 1).reshape(-1), np.concatenate([values + 1, other], axis=1)]
 
 
+def windows(values: Array, into: Array, sums: Array) -> list[Array]:
+    taps = [values[tap : tap + len(sums)] for tap in range(3)]
+    return [np.repeat(values, 2)[: len(into)], sums + sum(taps)]
+
+
 MEANINGS: dict[str, Callable[..., list[Array]]] = {
-    function.__name__: function for function in (matmul_chain, loop, reduction, views)
+    function.__name__: function for function in (matmul_chain, loop, reduction, views, windows)
 }
 
 CALLS = [
@@ -69,6 +74,7 @@ CALLS = [
     ),
     *(("loop", (floats(n, n), np.array(rounds, np.int32))) for n, rounds in [(3, 4), (1, 1), (5, 0), (0, 2)]),
     *(("reduction", (floats(*shape),)) for shape in [(3, 4), (1, 1), (0, 4), (4, 0)]),
+    *(("windows", (floats(n), floats(2 * n - 1), floats(n - 2))) for n in [7, 3, 4]),
     *(("views", (floats(m, 6), floats(m, 4))) for m in [3, 1, 0]),
 ]
 
@@ -84,6 +90,15 @@ def test_every_phase_keeps_the_meaning(name: str, inputs: tuple[Array, ...], tar
         pipeline.run(module, options, phases=[phase])
         for wanted, got in zip(expected, evaluate(module, "main", inputs), strict=True):
             np.testing.assert_array_equal(got, wanted, err_msg=f"after {phase.name}")
+
+
+@pytest.mark.parametrize(("n", "doubled", "sums"), [(5, 11, 3), (5, 12, 3), (5, 10, 4)])
+def test_computed_indices_are_checked(n: int, doubled: int, sums: int) -> None:
+    module = parse((PROGRAMS / "windows.mlir").read_text())
+    pipeline.run(module, Options((DeviceSpec("cpu"),), {"cpu": X86[0]}), stop_after="form-dispatches")
+    evaluate(module, "main", [floats(n), floats(2 * n), floats(n - 2)])
+    with pytest.raises(ArgumentError, match=r"reads index \d+ of dimension 0 of operand 0, whose size is 5"):
+        evaluate(module, "main", [floats(n), floats(doubled), floats(sums)])
 
 
 def test_what_the_program_takes_for_equal_is_checked() -> None:
