@@ -80,6 +80,12 @@ class Arithmetic:
     def urem(self, a: Value, b: Value) -> Value:
         return self.const(a.type, 0) if b.constant == 1 else self.op("urem", a, b)
 
+    def ceildiv(self, a: Value, b: Value) -> Value:
+        """The quotient of two sizes, rounded up."""
+        if a.constant is not None and b.constant is not None:
+            return self.const(a.type, -(-a.constant // b.constant))
+        return self.udiv(self.add(a, self.sub(b, self.const(b.type, 1))), b)
+
     def and_(self, a: Value, b: Value) -> Value:
         return self.op("and", a, b)
 

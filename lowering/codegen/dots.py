@@ -20,7 +20,6 @@ from .extent import emit_extent
 from .kernel import KernelContext
 from .operand_view import ProductView
 from .product import widen
-from .streamed import ceildiv
 from .tile_output import TileOutput
 from .types import I8, I16, I32, Value, bits_of, is_float, lanes_of, vector_type
 
@@ -125,7 +124,7 @@ class Dots:
         for height in self.heights:
             f.attach(self._tile(height))
         rows, columns, depth = (emit_extent(f, size) for size in (view.rows, view.columns, view.k))
-        groups = ceildiv(f, columns, i64(COLUMNS))
+        groups = f.ceildiv(columns, i64(COLUMNS))
         units = f.mul(emit_extent(f, view.batch), groups)
         first = f.udiv(f.mul(self.context.thread, units), self.context.threads)
         last = f.udiv(f.mul(f.add(self.context.thread, i64(1)), units), self.context.threads)
@@ -134,7 +133,7 @@ class Dots:
             batch, group = f.udiv(unit.index, groups), f.urem(unit.index, groups)
             column = f.mul(group, i64(COLUMNS))
             valid = f.min(i64(COLUMNS), f.sub(columns, column))
-            with f.loop(i64(0), ceildiv(f, rows, height)) as tile:
+            with f.loop(i64(0), f.ceildiv(rows, height)) as tile:
                 row = f.mul(tile.index, height)
                 for rows_of_tile in self.heights:
                     if len(self.heights) == 1:

@@ -16,7 +16,8 @@ from .extent import emit_extent
 from .kernel import KernelContext
 from .operand_view import ProductView
 from .product import accumulator_type, narrow, widen
-from .streamed import Streamed, StripProduct
+from .streamed import Streamed
+from .strip_product import StripProduct
 from .tile_output import TileOutput
 from .types import bits_of, is_float, memory_type
 

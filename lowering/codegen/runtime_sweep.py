@@ -105,7 +105,7 @@ class RuntimeSweep:
             f.attach(kernel.function(_tile_name(f, kernel), None, accumulate=True))
         one = i64(1)
         height = self._height(f)
-        tiles = _ceildiv(f, self.m, height)
+        tiles = f.ceildiv(self.m, height)
         blocks, block_tiles = self._blocks(f, height, tiles, threads)
         batch_work = f.mul(tiles, self.panels)
         with f.if_(f.icmp("ne", f.mul(batch_work, self.batches), i64(0))):
@@ -124,8 +124,8 @@ class RuntimeSweep:
     def _height(self, f: Function) -> Value:
         """The lowest height that makes no more tiles than the highest does."""
         most = i64(self.tile_rows)
-        tiles = f.max(_ceildiv(f, self.m, most), i64(1))
-        wanted = _ceildiv(f, self.m, tiles)
+        tiles = f.max(f.ceildiv(self.m, most), i64(1))
+        wanted = f.ceildiv(self.m, tiles)
         height = most
         for kernel in self.kernels[1:]:
             height = f.select(f.icmp("sle", wanted, i64(kernel.m0)), i64(kernel.m0), height)
@@ -135,11 +135,11 @@ class RuntimeSweep:
         """(blocks of rows per batch, tiles per block): few blocks, but enough units for all threads."""
         one = i64(1)
         most = f.udiv(i64(self.block_rows), height)
-        fewest = f.max(_ceildiv(f, tiles, most), one)
-        wanted = _ceildiv(f, f.mul(threads, i64(_UNITS_PER_THREAD)), f.max(f.mul(self.batches, self.panels), one))
+        fewest = f.max(f.ceildiv(tiles, most), one)
+        wanted = f.ceildiv(f.mul(threads, i64(_UNITS_PER_THREAD)), f.max(f.mul(self.batches, self.panels), one))
         blocks = f.select(f.icmp("eq", threads, one), fewest, f.max(fewest, f.min(wanted, tiles)))
-        block_tiles = f.max(_ceildiv(f, tiles, blocks), one)
-        return _ceildiv(f, tiles, block_tiles), block_tiles
+        block_tiles = f.max(f.ceildiv(tiles, blocks), one)
+        return f.ceildiv(tiles, block_tiles), block_tiles
 
     def _unit(
         self,
@@ -157,7 +157,7 @@ class RuntimeSweep:
         """One block of rows times one panel. `fresh` tells whether the unit before was of another block."""
         kernel = self.highest
         right = self.panel_address(f, batch, panel)
-        parts = f.max(_ceildiv(f, self.steps, i64(PART_STEPS)), i64(1))
+        parts = f.max(f.ceildiv(self.steps, i64(PART_STEPS)), i64(1))
         whole = f.icmp("eq", parts, i64(1))
         prepared = f.gep(scratch, self._sums_bytes)
         with f.loop(i64(0), parts) as part:
@@ -173,7 +173,7 @@ class RuntimeSweep:
             distance = left.tile_distance(f, height)
             is_last = f.icmp("eq", f.add(part.index, i64(1)), parts)
             tile_bytes = f.mul(height, i64(kernel.row_bytes))
-            with f.loop(i64(0), _ceildiv(f, rows, height)) as tile:
+            with f.loop(i64(0), f.ceildiv(rows, height)) as tile:
                 sums = f.gep(scratch, f.mul(tile.index, tile_bytes))
                 with f.if_(f.icmp("eq", part.index, i64(0))):
                     self._clear(f, sums, tile_bytes)
@@ -226,9 +226,3 @@ class _Share:
 
 def _tile_name(f: Function, kernel: Microkernel) -> str:
     return f"{f.name}.tile{kernel.m0}"
-
-
-def _ceildiv(f: Function, a: Value, b: Value) -> Value:
-    if a.constant is not None and b.constant is not None:
-        return i64(-(-a.constant // b.constant))
-    return f.udiv(f.add(a, f.sub(b, i64(1))), b)

@@ -142,8 +142,11 @@ def test_sizes_known_to_the_compiler(
 def test_rows_a_multiple_of_a_cache_line_apart_that_begin_anywhere(
     target: Target, types: Any, n: int, known: bool
 ) -> None:
-    compile = compile_plain if known else compiled_plain
-    product = compile(target, types, False, (False, False, False), [5, n, 7] if known else None)
+    straight = (False, False, False)
+    if known:
+        product = compile_plain(target, types, False, straight, [5, n, 7])
+    else:
+        product = compiled_plain(target, types, False, straight, None)
     rng = np.random.default_rng(0)
     left, right = random_array(rng, types[0], (5, 7)), random_array(rng, types[1], (7, n))
     result = np.full((5, n), 77, types[2])
