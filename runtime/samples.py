@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .artifact import TensorInfo
+from .artifact import TensorInfo, TensorType
 from .errors import ArgumentError, MalformedFileError, TosaicError
 
 Array = npt.NDArray[Any]
@@ -49,14 +49,16 @@ class ArrayColumn:
 
     def __init__(self, tensor: TensorInfo, array: Array) -> None:
         self._array = array
-        self._shape = tensor.shape
-        is_stack = array.ndim > 0 and array.shape[1:] == tensor.shape
-        is_batch = tensor.shape[:1] == (1,) and array.ndim == len(tensor.shape) and array.shape[1:] == tensor.shape[1:]
-        self._is_many = array.shape != tensor.shape and (is_stack or is_batch)
+        sample = TensorType(tensor.dtype, tensor.shape[1:])
+        self._is_stack = array.ndim > 0 and tensor.type.holds(array.shape[1:])
+        is_batch = tensor.shape[:1] == (1,) and array.ndim > 0 and sample.holds(array.shape[1:])
+        self._is_many = not tensor.type.holds(array.shape) and (self._is_stack or is_batch)
         self.labels = [str(index) for index in range(len(array))] if self._is_many else None
 
     def value(self, index: int) -> Array:
-        return self._array[index].reshape(self._shape) if self._is_many else self._array
+        if not self._is_many:
+            return self._array
+        return self._array[index] if self._is_stack else self._array[index : index + 1]
 
 
 class FileColumn:
@@ -192,7 +194,10 @@ def _decoding(path: Path, problem: str) -> Iterator[None]:
 
 
 def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]) -> Array:
-    """The picture as the input wants it: NHWC or NCHW, told by which axis has 1, 3 or 4 channels."""
+    """The picture as the input wants it: NHWC or NCHW, told by which axis has 1, 3 or 4 channels.
+
+    Where the input takes any height or width it keeps its own.
+    """
     from PIL import Image, ImageOps
 
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # It would print what we raise as an error.
@@ -202,15 +207,16 @@ def _read_image(path: Path, tensor: TensorInfo, image_range: tuple[float, float]
     *leading, first, second, third = tensor.shape
     channels_last = third in _MODES
     height, width, channels = (first, second, third) if channels_last else (second, third, first)
-    if channels not in _MODES or any(size != 1 for size in leading):
+    if channels not in _MODES or any(size not in (None, 1) for size in leading):
         raise ArgumentError(f"{path}: a picture does not fit {tensor}")
     with _decoding(path, "is no readable picture"), Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture).convert(_MODES[channels])
-        pixels = np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
-    pixels = pixels.reshape(height, width, channels)
+        size = (upright.width if width is None else width, upright.height if height is None else height)
+        pixels = np.asarray(upright.resize(size, Image.Resampling.BILINEAR))
+    pixels = pixels.reshape(*pixels.shape[:2], channels)
     if not channels_last:
         pixels = pixels.transpose(2, 0, 1)
-    return _scale_pixels(pixels, path, tensor, image_range).reshape(tensor.shape)
+    return _scale_pixels(pixels, path, tensor, image_range).reshape([1] * len(leading) + list(pixels.shape))
 
 
 def _scale_pixels(pixels: Array, path: Path, tensor: TensorInfo, image_range: tuple[float, float]) -> Array:

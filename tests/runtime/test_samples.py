@@ -170,3 +170,18 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
     for name in ("x.npy", "x.npz", "pickle.npy"):
         with pytest.raises(MalformedFileError, match=name):
             read(tmp_path / name, inputs=[TensorInfo("x", "float32", (3,))])
+
+
+def test_inputs_of_any_size_take_what_they_are_given(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).save(tmp_path / "x.png")
+    picture = TensorInfo("x", "uint8", (None, None, None, 1))
+    (sample,) = read_samples([str(tmp_path / "x.png")], [picture], (0, 1))
+    np.testing.assert_array_equal(sample["x"], np.arange(6).reshape(1, 2, 3, 1))
+
+    np.save(tmp_path / "x.npy", np.arange(12, dtype=np.float32).reshape(3, 4))
+    (whole,) = read_samples([str(tmp_path / "x.npy")], [TensorInfo("x", "float32", (None, 4))], (0, 1))
+    assert whole["x"].shape == (3, 4)
+    rows = list(read_samples([str(tmp_path / "x.npy")], [TensorInfo("x", "float32", (None,))], (0, 1)))
+    assert [row["x"].shape for row in rows] == [(4,)] * 3
