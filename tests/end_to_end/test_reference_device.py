@@ -1,7 +1,10 @@
-"""Quantised models on the device `reference`, held against the CPU: the same integers."""
+"""The device `reference`: hand-written programs as on the CPU, and of quantised models the same integers."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import tosaic.runtime
 
 from .test_models import inputs_of
 
-DIGITS = Path(__file__).resolve().parents[2] / "models" / "digits" / "digits_int8.tflite"
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "models" / "digits" / "digits_int8.tflite"
 
 
 def run(model: Path, devices: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -26,6 +30,14 @@ def assert_same_on_both(model: Path) -> None:
     inputs = inputs_of(model)
     for reference, cpu in zip(run(model, "reference", inputs), run(model, "cpu", inputs), strict=True):
         np.testing.assert_array_equal(reference, cpu)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["reference", "cpu:1,reference"])
+def test_hand_written_programs(devices: str) -> None:
+    """All tests of `tests/programs`, on other devices."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "programs"]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "TOSAIC_TEST_DEVICES": devices}, check=True, timeout=1200)
 
 
 def test_digits() -> None:

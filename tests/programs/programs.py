@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -26,11 +27,15 @@ DTYPES = {
 }
 
 
+DEVICES = os.environ.get("TOSAIC_TEST_DEVICES", "cpu:2").split(",")
+"""Where the programs run; what holds of them holds on every device."""
+
+
 @cache
 def program(name: str) -> Program:
-    """The program in `NAME.mlir`, compiled for this machine and two threads."""
+    """The program in `NAME.mlir`, compiled for DEVICES."""
     module = tosaic.tosa.read(FOLDER / f"{name}.mlir")
-    return load(tosaic.lowering.compile(module, devices=["cpu:2"]))
+    return load(tosaic.lowering.compile(module, devices=DEVICES))
 
 
 def call(name: str, function: str, *inputs: Any) -> list[Array]:
