@@ -26,7 +26,7 @@ from xdsl.ir import OpResult, SSAValue
 from ...runtime.artifact import Space
 from ...tosa.dialect import ConstOp
 from ..dialects.dispatch import BufferAttr, RegionOp, SegmentOp
-from ..ir import functions, host_blocks, view_source
+from ..ir import erase_dead, functions, host_blocks, view_source
 from ..share_scalars import share_scalars
 from ..sizes import Sizes
 from .aliases import Aliases, expose_parts
@@ -52,6 +52,8 @@ def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
                 if isinstance(op, SegmentOp):
                     _plan(op, sizes)
         share_scalars(function)
+        for block in reversed(host_blocks(function)):
+            erase_dead(block)
 
 
 def _plan(segment: SegmentOp, sizes: Sizes) -> None:

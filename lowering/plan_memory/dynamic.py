@@ -53,7 +53,8 @@ def plan_arena(
         entry = table.slot(as_value(end, segment))
         places.update({value: BufferAttr.of("arena", 0, 0, entry) for value, _ in slot.members})
         end = total([end, _aligned(slot.bytes, segment)], segment)
-    _check_total([slot.shape for slot in slots], segment)
+    if slots:
+        _check_total([slot.shape for slot in slots], segment)
     return places, end
 
 
