@@ -68,7 +68,7 @@ class MultiplyAdd(Lanewise):
 def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> int:
     """Emits a depthwise convolution; it needs no scratch."""
     image, filter, start = Image.of(context, root.image), context.tensor(root.window), start_of(context, root.init)
-    kernel_height, kernel_width, channels, multiplier = filter.shape
+    kernel_height, kernel_width, channels, multiplier = shape_of(root.window)
     _, out_height, out_width, _, _ = shape_of(root.result)
     window = Window(
         (image.shape[1], image.shape[2]),

@@ -25,13 +25,20 @@ from .base import REDUCTION as REDUCTION
 from .base import NamedOp as NamedOp
 from .base import affine_map as affine_map
 from .base import dims as dims
-from .contractions import BatchMatmulOp, BatchMmt4dOp, MatmulOp, Mmt4dOp
+from .contractions import BatchMatmulOp as BatchMatmulOp
+from .contractions import BatchMmt4dOp as BatchMmt4dOp
+from .contractions import MatmulOp as MatmulOp
+from .contractions import Mmt4dOp as Mmt4dOp
 from .named import NAMED_OPERATIONS
-from .relayout import PackOp, UnpackOp
+from .relayout import PackOp as PackOp
+from .relayout import UnpackOp as UnpackOp
 from .shaped import SHAPED_OPERATIONS
 from .structured import StructuredOp as StructuredOp
 from .syntax import FillSyntax, GenericSyntax
-from .windows import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
+from .windows import Conv2DNhwcFhwcOp as Conv2DNhwcFhwcOp
+from .windows import DepthwiseConv2DNhwcHwcmOp as DepthwiseConv2DNhwcHwcmOp
+from .windows import PoolingNhwcMaxOp as PoolingNhwcMaxOp
+from .windows import PoolingNhwcSumOp as PoolingNhwcSumOp
 
 PlainContraction: TypeAlias = MatmulOp | BatchMatmulOp | Conv2DNhwcFhwcOp
 """The contractions of tensors in rows, for which targets choose layouts: see `set_encodings`."""

@@ -40,7 +40,7 @@ def test_pad(rows: int, columns: int, low: int, high: int) -> None:
     region = parse_region(["?x?xi32", ":i32", ":index", ":index"], ["?x?xi32"], PAD)
     array = integers((rows, columns))
     expected = np.pad(array, [(low, 0), (1, high)], constant_values=-7)
-    hold(region, [array, np.int32(-7), np.asarray(low), np.asarray(high)], expected)
+    hold(region, [array, np.asarray(-7, np.int32), np.asarray(low), np.asarray(high)], expected)
 
 
 @settings(max_examples=15, deadline=None)
@@ -107,4 +107,6 @@ def fill_and_copy() -> RegionOp:
 @settings(max_examples=10, deadline=None)
 @given(SMALL, SIZES)
 def test_fill_and_copy(rows: int, columns: int) -> None:
-    compiled(fill_and_copy).check([integers((rows, columns), np.float32), np.float32(2.5), np.asarray(columns)])
+    compiled(fill_and_copy).check(
+        [integers((rows, columns), np.float32), np.asarray(2.5, np.float32), np.asarray(columns)]
+    )

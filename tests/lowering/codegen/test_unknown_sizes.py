@@ -164,7 +164,7 @@ def indices_and_scalars() -> RegionOp:
 @settings(max_examples=15, deadline=None)
 @given(SIZES, SIZES)
 def test_indices_extraction_and_scalars(rows: int, columns: int) -> None:
-    scalars = [np.asarray(rows), np.asarray(columns), np.float32(3)]
+    scalars = [np.asarray(rows), np.asarray(columns), np.asarray(3, np.float32)]
     compiled(indices_and_scalars).check([integers((rows, columns), np.float32), *scalars])
 
 
