@@ -9,14 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from ..arrays import aligned_empty
 from ..artifact import TensorType, numpy_dtype
 from ..device import Array
 from ..errors import ArgumentError
+from .actions import (
+    Action,
+    Registers,
+    branch,
+    check,
+    compute,
+    concatenate,
+    cut,
+    element_count,
+    extract,
+    filled,
+    from_elements,
+    make_table,
+    measure,
+    move,
+    repeat,
+    reshape,
+    reshape_as_known,
+    result_shapes,
+    settled,
+    shapes_of,
+)
 from .instructions import (
     NONE,
     Block,
@@ -39,12 +60,8 @@ from .instructions import (
     While,
 )
 from .memory import Joint, find_joints, may_alias, stays_inside
-from .queues import Pending
 from .scalars import number, scalar_function
 from .station import Station
-
-Registers: TypeAlias = list[Any]
-Action: TypeAlias = Callable[[Registers], None]
 
 _MOST_PLANS = 64
 """Tuples of shapes that are remembered; programs whose shapes never repeat must not fill the memory."""
@@ -99,7 +116,7 @@ class Interpreter:
             for action in plan.actions:
                 action(registers)
             return [
-                _settled(registers[register], copy) for register, copy in zip(main.yields, self._aliased, strict=True)
+                settled(registers[register], copy) for register, copy in zip(main.yields, self._aliased, strict=True)
             ]
         finally:
             for station in self._stations:
@@ -139,53 +156,53 @@ class Interpreter:
                     values[result] = function([values[operand] for operand in operands])
                     known.scalars.add(result)
                     return None
-                return _compute(function, operands, result)
+                return compute(function, operands, result)
             case Dim(tensor, dimension, result):
                 if tensor in known.shapes:
                     values[result] = np.asarray(known.shapes[tensor][dimension])
                     known.scalars.add(result)
                     return None
-                return _measure(tensor, dimension, result)
+                return measure(tensor, dimension, result)
             case Reshape(tensor, shape, dims, result, where):
                 if known.scalars.issuperset(dims) and tensor in known.shapes:
-                    wanted = _filled(shape, values, dims)
-                    if min(wanted, default=0) >= 0 and _elements(wanted) == _elements(known.shapes[tensor]):
+                    wanted = filled(shape, values, dims)
+                    if min(wanted, default=0) >= 0 and element_count(wanted) == element_count(known.shapes[tensor]):
                         known.shapes[result] = wanted
-                        return _reshape_as_known(tensor, wanted, result)
-                return _reshape(tensor, shape, dims, result, where)
+                        return reshape_as_known(tensor, wanted, result)
+                return reshape(tensor, shape, dims, result, where)
             case Slice():
                 if known.scalars.issuperset(instruction.dims):
-                    known.shapes[instruction.result] = _filled(instruction.shape, values, instruction.dims)
-                return _slice(instruction)
+                    known.shapes[instruction.result] = filled(instruction.shape, values, instruction.dims)
+                return cut(instruction)
             case Concat(result=result):
                 if known.scalars.issuperset(instruction.dims):
-                    known.shapes[result] = _filled(instruction.shape, values, instruction.dims)
+                    known.shapes[result] = filled(instruction.shape, values, instruction.dims)
                 joint = known.joints.get(result)
                 if joint is not None and joint.settle(known.shapes):
                     return joint.finish
-                return _concatenate(instruction)
+                return concatenate(instruction)
             case Extract(tensor, indices, _, result, where):
-                return _extract(tensor, indices, result, where)
+                return extract(tensor, indices, result, where)
             case FromElements(dtype, shape, elements, result):
                 known.shapes[result] = shape
-                return _from_elements(numpy_dtype(dtype), shape, elements, result)
+                return from_elements(numpy_dtype(dtype), shape, elements, result)
             case Check(condition, operands, message):
                 if condition in known.scalars and values[condition]:
                     return None
-                return _check(condition, operands, message)
+                return check(condition, operands, message)
             case Execute():
                 return self._execute(instruction, known)
             case Transfer(tensor=tensor, result=result):  # all devices of this version share the host's memory
                 if tensor in known.shapes:
                     known.shapes[result] = known.shapes[tensor]
-                return _move(tensor, result)
+                return move(tensor, result)
             case For():
                 return self._for(instruction, known)
             case If(condition, then, otherwise, results):
                 branches = [self._enter(number, known) for number in (otherwise, then)]
-                return _branch(condition, branches, results)
+                return branch(condition, branches, results)
             case While(inits, before, after, results):
-                return _while(inits, self._enter(before, known), self._enter(after, known), results)
+                return repeat(inits, self._enter(before, known), self._enter(after, known), results)
 
     def _execute(self, call: Execute, known: _Known) -> Action:
         station, values = self._stations[call.device], known.values
@@ -193,7 +210,7 @@ class Interpreter:
         segment = bound.segment
         types, results = segment.outputs, call.results
         dims_known = known.scalars.issuperset(call.dims)
-        shapes = _shapes(types, values, call.dims) if dims_known else None
+        shapes = shapes_of(types, values, call.dims) if dims_known else None
         if shapes is not None and min(map(min, filter(None, shapes)), default=0) < 0:
             shapes = None  # refused when, and if, it is computed
         if shapes is not None:
@@ -204,7 +221,7 @@ class Interpreter:
         if sizes_known and known.scalars.issuperset((*call.scalars, *[call.arena_bytes] * asks)):
             sizes = [known.shapes[register] for register in call.inputs]
             arena_bytes = int(values[call.arena_bytes]) if asks else 0
-            prepared = _table(segment.inputs, sizes, values, call.scalars), arena_bytes
+            prepared = make_table(segment.inputs, sizes, values, call.scalars), arena_bytes
         inputs, scalars, dims = call.inputs, call.scalars, call.dims
         joints = [known.joints.get(register) for register in results]
         nowhere = [None] * len(results)
@@ -228,14 +245,14 @@ class Interpreter:
 
         def execute(registers: Registers) -> None:
             arrays = [registers[register] for register in inputs]
-            wanted = shapes if shapes is not None else _result_shapes(types, registers, dims)
+            wanted = shapes if shapes is not None else result_shapes(types, registers, dims)
             places: Sequence[Array | None] = nowhere
             if is_placed:
                 places = [place(*each, registers) for each in zip(results, types, wanted, joints, strict=True)]
             if prepared is not None:
                 made = station.execute(bound, arrays, wanted, *prepared, places)
             else:
-                table = _table(segment.inputs, [array.shape for array in arrays], registers, scalars)
+                table = make_table(segment.inputs, [array.shape for array in arrays], registers, scalars)
                 arena_bytes = int(registers[call.arena_bytes]) if asks else 0
                 made = station.execute(bound, arrays, wanted, table, arena_bytes, places)
             for register, value in zip(results, made, strict=True):
@@ -272,198 +289,3 @@ class Interpreter:
                 registers[register] = value
 
         return run
-
-
-def _compute(function: Callable[[Sequence[Array]], Array], operands: Sequence[int], result: int) -> Action:
-    def compute(registers: Registers) -> None:
-        registers[result] = function([registers[operand] for operand in operands])
-
-    return compute
-
-
-def _move(source: int, result: int) -> Action:
-    def move(registers: Registers) -> None:
-        registers[result] = registers[source]
-
-    return move
-
-
-def _measure(tensor: int, dimension: int, result: int) -> Action:
-    def measure(registers: Registers) -> None:
-        registers[result] = np.asarray(registers[tensor].shape[dimension])
-
-    return measure
-
-
-def _reshape_as_known(tensor: int, shape: tuple[int, ...], result: int) -> Action:
-    def reshape(registers: Registers) -> None:
-        registers[result] = registers[tensor].reshape(shape)
-
-    return reshape
-
-
-def _reshape(tensor: int, shape: Sequence[int | None], dims: Sequence[int], result: int, where: str) -> Action:
-    def reshape(registers: Registers) -> None:
-        source, wanted = registers[tensor], _filled(shape, registers, dims)
-        if min(wanted, default=0) < 0 or _elements(wanted) != _elements(source.shape):
-            raise ArgumentError(f"{where}: {_spell(source.shape)} cannot become {_spell(wanted)}")
-        registers[result] = source.reshape(wanted)
-
-    return reshape
-
-
-def _slice(instruction: Slice) -> Action:
-    tensor, axis, result = instruction.tensor, instruction.axis, instruction.result
-    before = (slice(None),) * axis
-
-    def cut(registers: Registers) -> None:
-        source = registers[tensor]
-        begin, size = int(registers[instruction.offset]), int(registers[instruction.size])
-        shape = _filled(instruction.shape, registers, instruction.dims)
-        whole = source.shape
-        if not 0 <= begin <= begin + size <= whole[axis]:
-            raise ArgumentError(
-                f"{instruction.where}: {begin} to {begin + size} reaches outside of dimension {axis} of {_spell(whole)}"
-            )
-        part = source[(*before, slice(begin, begin + size))]
-        if _elements(shape) != _elements(part.shape):
-            raise ArgumentError(f"{instruction.where}: {_spell(part.shape)} is not {_spell(shape)}")
-        registers[result] = part.reshape(shape)
-
-    return cut
-
-
-def _concatenate(instruction: Concat) -> Action:
-    def concatenate(registers: Registers) -> None:
-        parts = [_settled(registers[register], False) for register in instruction.tensors]
-        shape = _filled(instruction.shape, registers, instruction.dims)
-        try:
-            whole = np.concatenate(parts, instruction.axis)
-        except ValueError:
-            sizes = ", ".join(_spell(part.shape) for part in parts)
-            raise ArgumentError(f"{instruction.where}: {sizes} cannot be put behind each other") from None
-        if whole.shape != shape:
-            raise ArgumentError(f"{instruction.where}: {_spell(whole.shape)} is not {_spell(shape)}")
-        registers[instruction.result] = whole
-
-    return concatenate
-
-
-def _extract(tensor: int, indices: Sequence[int], result: int, where: str) -> Action:
-    def extract(registers: Registers) -> None:
-        array = _settled(registers[tensor], False)
-        position = tuple([int(registers[index]) for index in indices])
-        if not all(0 <= index < size for index, size in zip(position, array.shape, strict=True)):
-            raise ArgumentError(f"{where}: there is no element {list(position)} in {_spell(array.shape)}")
-        registers[result] = np.asarray(array[position])
-
-    return extract
-
-
-def _from_elements(dtype: np.dtype, shape: tuple[int, ...], elements: Sequence[int], result: int) -> Action:
-    def build(registers: Registers) -> None:
-        array = aligned_empty(shape, dtype)[0]
-        flat = array.reshape(-1)
-        for position, element in enumerate(elements):
-            flat[position] = registers[element]
-        registers[result] = array
-
-    return build
-
-
-def _check(condition: int, operands: Sequence[int], message: str) -> Action:
-    def check(registers: Registers) -> None:
-        if not registers[condition]:
-            raise ArgumentError(message.format(*(registers[operand] for operand in operands)))
-
-    return check
-
-
-def _branch(
-    condition: int, branches: Sequence[Callable[[Registers, Sequence[Any]], list[Any]]], results: Sequence[int]
-) -> Action:
-    def branch(registers: Registers) -> None:
-        yielded = branches[bool(registers[condition])](registers, ())
-        for register, value in zip(results, yielded, strict=True):
-            registers[register] = value
-
-    return branch
-
-
-def _while(
-    inits: Sequence[int],
-    before: Callable[[Registers, Sequence[Any]], list[Any]],
-    after: Callable[[Registers, Sequence[Any]], list[Any]],
-    results: Sequence[int],
-) -> Action:
-    def run(registers: Registers) -> None:
-        carried: Sequence[Any] = [registers[register] for register in inits]
-        while True:
-            holds, *carried = before(registers, carried)
-            if not holds:
-                break
-            carried = after(registers, carried)
-        for register, value in zip(results, carried, strict=True):
-            registers[register] = value
-
-    return run
-
-
-def _filled(shape: Sequence[int | None], values: Registers, dims: Sequence[int]) -> tuple[int, ...]:
-    """`shape` with its unknown sizes taken from registers."""
-    following = iter(dims)
-    return tuple([int(values[next(following)]) if size is None else size for size in shape])
-
-
-def _result_shapes(types: Sequence[TensorType], values: Registers, dims: Sequence[int]) -> list[tuple[int, ...]]:
-    """Raises ArgumentError for a shape that no tensor has."""
-    shapes = _shapes(types, values, dims)
-    for shape in shapes:
-        if min(shape, default=0) < 0:
-            raise ArgumentError(f"the program makes a tensor of the impossible shape {_spell(shape)}")
-    return shapes
-
-
-def _shapes(types: Sequence[TensorType], values: Registers, dims: Sequence[int]) -> list[tuple[int, ...]]:
-    shapes = []
-    for type in types:
-        count = type.dynamic_dims
-        shapes.append(_filled(type.shape, values, dims[:count]))
-        dims = dims[count:]
-    return shapes
-
-
-def _table(
-    types: Sequence[TensorType], shapes: Sequence[Sequence[int]], values: Registers, scalars: Sequence[int]
-) -> Array | None:
-    """What a segment's call hands over besides tensors: int64, see `artifact.Segment`; None for nothing."""
-    entries = [
-        size
-        for type, shape in zip(types, shapes, strict=True)
-        for size, wanted in zip(shape, type.shape, strict=True)
-        if wanted is None
-    ]
-    if not entries and not scalars:
-        return None
-    table = np.zeros(len(entries) + len(scalars), np.int64)
-    table[: len(entries)] = entries
-    for position, register in enumerate(scalars, start=len(entries)):
-        value = values[register]
-        table[position : position + 1].view(value.dtype)[0] = value
-    return table
-
-
-def _settled(value: Any, copy: bool) -> Array:
-    array = value.wait() if type(value) is Pending else value
-    return array.copy() if copy else array
-
-
-def _elements(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
-def _spell(shape: Sequence[int]) -> str:
-    return f"[{'x'.join(map(str, shape))}]"
