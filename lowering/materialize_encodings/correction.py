@@ -8,6 +8,7 @@ adding a bias of the same shape, the region adds it to the sums, and they read t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from xdsl.dialects import arith
@@ -42,15 +43,14 @@ def subtract_offset(
     parent = region.parent
     assert parent is not None
     rank = len(shape_of(matrix))
-    # The columns of [K, N] come last in its map, those of [N, K] and of a filter [F, K] before the rows.
-    reduced = rank - 1 if isinstance(root, tiled.Conv2DOp) or _is_transposed(rhs_map) else rank - 2
+    reduced, kept = _columns(rhs_map, isinstance(root, tiled.Conv2DOp))
     block = region.body.block
     generic = next((op for op in block.ops if isinstance(op, GenericOp)), None)
     if generic is None:
         generic = _read_by_generic(region, root.result)
     bias = _bias(generic, root.result, rank - 2)
     addend = region.inputs[bias.index] if bias is not None else None
-    sums = _column_sums(matrix, reduced, -offset, addend, sizes)
+    sums = _column_sums(matrix, reduced, kept, -offset, addend, sizes)
     sums.device = region.device
     parent.insert_op_before(sums, region)
     if bias is not None:
@@ -80,21 +80,27 @@ def _bias(generic: GenericOp, accumulated: SSAValue, batch: int) -> BlockArgumen
     return bias if read == _along_columns(len(generic.iterator_types), batch) else None
 
 
-def _is_transposed(rhs_map: AffineMap) -> bool:
-    """Whether the summed dimension, the last of a matmul's iteration space, is the last of the right side."""
-    last = rhs_map.results[-1]
-    return isinstance(last, AffineDimExpr) and last.position == rhs_map.num_dims - 1
+def _columns(rhs_map: AffineMap, conv: bool) -> tuple[int, list[int]]:
+    """Of the right side in rows: the dimension that is summed over, and the others in the order of the loops."""
+    if conv:
+        return 1, [0]
+    loop_of = [expr.position if isinstance(expr, AffineDimExpr) else -1 for expr in rhs_map.results]
+    reduced = loop_of.index(rhs_map.num_dims - 1)
+    kept = [dim for dim in range(len(loop_of)) if dim != reduced]
+    return reduced, sorted(kept, key=loop_of.__getitem__)
 
 
-def _column_sums(matrix: SSAValue, reduced: int, factor: int, addend: SSAValue | None, sizes: Sizes) -> RegionOp:
-    """A region that sums i8 `matrix` over dimension `reduced` in i32, times `factor`, plus `addend`."""
+def _column_sums(
+    matrix: SSAValue, reduced: int, kept: Sequence[int], factor: int, addend: SSAValue | None, sizes: Sizes
+) -> RegionOp:
+    """A region that sums i8 `matrix` over dimension `reduced` in i32, times `factor`, plus `addend`, as `kept` says."""
     shape = shape_of(matrix)
     rank = len(shape)
-    kept = [dim for dim in range(rank) if dim != reduced]
     type = TensorType(i32, [shape[dim] for dim in kept])
     addends = [] if addend is None else [addend]
     unknown = [dim for dim in range(rank) if shape[dim] == DYNAMIC_INDEX]
-    dims = [size for dim, size in zip(unknown, sizes.dynamic(matrix), strict=True) if dim != reduced]
+    size_of = dict(zip(unknown, sizes.dynamic(matrix), strict=True))
+    dims = [size_of[dim] for dim in kept if dim in size_of]
     region = RegionOp([matrix, *addends, *dims], [type], result_dims=dims)
     block = region.body.block
     inside = block.args[1 + len(addends) :]
