@@ -140,8 +140,8 @@ def test_hints_stay_on_what_they_stand_on() -> None:
 
 def test_unsigned_products_are_cast_so() -> None:
     text = """func.func @main(%a: tensor<2x3xi8>, %b: tensor<3x2xi8>, %c: tensor<2x2xi32>) -> tensor<2x2xi32> {
-      %0 = linalg.matmul {cast = #linalg.type_fn<cast_unsigned>} ins(%a, %b : tensor<2x3xi8>, tensor<3x2xi8>) outs(%c : tensor<2x2xi32>)
-        -> tensor<2x2xi32>
+      %0 = linalg.matmul {cast = #linalg.type_fn<cast_unsigned>}
+        ins(%a, %b : tensor<2x3xi8>, tensor<3x2xi8>) outs(%c : tensor<2x2xi32>) -> tensor<2x2xi32>
       return %0 : tensor<2x2xi32>
     }"""
     module = normalized(text)
