@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TypeVar
 
 from xdsl.dialects import arith, tensor
@@ -17,7 +18,7 @@ from ...tosa.dialect.types import element_of, shape_of, tensor_type
 from ..dialects.dispatch import CheckOp
 from ..dialects.linalg import PARALLEL
 from ..ir import Reassociation, erase, reassociation_attr
-from ..sizes import Size, Sizes, constant_of, product
+from ..sizes import Size, Sizes, product, split
 from ..tosa_to_linalg.body import Body, scalar_constant
 
 _Op = TypeVar("_Op", bound=Operation)
@@ -148,6 +149,13 @@ class Editor:
         if len(sizes) == len(shape_of(value)):
             return value
         static, dynamic = split(sizes)
+        # A dimension is known if all that it becomes are: its type may have forgotten that.
+        parts = [[static[dim] for dim in group] for group in groups]
+        source = [
+            size if DYNAMIC_INDEX in became else prod(became)
+            for size, became in zip(shape_of(value), parts, strict=True)
+        ]
+        value = self.as_type(value, TensorType(element_of(value), source))
         type = TensorType(element_of(value), static)
         return self.insert(tensor.ExpandShapeOp(value, dynamic, reassociation_attr(groups), static, type)).result
 
@@ -157,10 +165,3 @@ def _permutation_map(permutation: Sequence[int]) -> AffineMap:
     inverse = [permutation.index(dim) for dim in range(len(permutation))]
     identity = AffineMap.identity(len(permutation))
     return AffineMap(len(permutation), 0, tuple(identity.results[dim] for dim in inverse))
-
-
-def split(sizes: Sequence[Size]) -> tuple[list[int], list[SSAValue]]:
-    """Static sizes, DYNAMIC_INDEX for those that are not known, and the values that these are, in order."""
-    known = [constant_of(size) for size in sizes]
-    static = [DYNAMIC_INDEX if number is None else number for number in known]
-    return static, [size for size, number in zip(sizes, known, strict=True) if number is None]  # pyright: ignore[reportReturnType]

@@ -150,6 +150,20 @@ def test_unsigned_products_are_cast_so() -> None:
     np.testing.assert_array_equal(meaning.evaluate(module, "main", [a, b, c])[0], expected)
 
 
+def test_a_size_that_its_type_forgot_is_known_again_where_it_is_reshaped() -> None:
+    text = """func.func @main(%x: tensor<?xf64>) -> tensor<f64> {
+      %one = arith.constant 1 : index
+      %part = tensor.extract_slice %x[2] [%one] [1] : tensor<?xf64> to tensor<?xf64>
+      %zero = arith.constant 0.0 : f64
+      %empty = tensor.empty() : tensor<f64>
+      %init = linalg.fill ins(%zero : f64) outs(%empty : tensor<f64>) -> tensor<f64>
+      %square = linalg.dot ins(%part, %part : tensor<?xf64>, tensor<?xf64>) outs(%init : tensor<f64>) -> tensor<f64>
+      return %square : tensor<f64>
+    }"""
+    (square,) = meaning.evaluate(normalized(text), "main", [np.array([1.0, 2.0, 3.0])])
+    assert square == 9
+
+
 @pytest.mark.parametrize(
     "path", sorted((TESTS / "lowering/goldens/tosa_to_linalg").glob("*.mlir")), ids=lambda p: p.stem
 )
