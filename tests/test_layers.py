@@ -6,6 +6,7 @@ That nothing of the runtime imports the others is held in `runtime/test_layers.p
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import tosaic.importers
 import tosaic.lowering
 import tosaic.tosa
 
+PACKAGES = ("importers", "tosa", "lowering", "runtime")
 COMMAND = {"atomic", "command_line", "errors"}
 RECORDS = {"abi", "artifact", "device", "device_spec", "errors", "host_program", "rates", "reference"}
 MAY_IMPORT = {
@@ -57,3 +59,10 @@ def test_imports_follow_the_street(package: str) -> None:
     for (other, module), files in found.items():
         allowed = MAY_IMPORT[package][other]
         assert allowed is None or module in allowed, f"{sorted(files)} import tosaic.{other}.{module}"
+
+
+def test_every_package_is_installed() -> None:
+    root = Path(__file__).resolve().parent.parent
+    listed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(root) for top in PACKAGES for path in (root / top).rglob("__init__.py")}
+    assert sorted(listed) == sorted(".".join(["tosaic", *folder.parts]) for folder in folders)
