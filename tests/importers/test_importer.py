@@ -10,7 +10,7 @@ from tosaic.runtime.errors import ArgumentError, MalformedFileError, Unsupported
 from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
-from .fuzz import sparse_model
+from ..fuzz.models import sparse_model
 from .tflite_builder import ModelBuilder, assert_same
 
 
