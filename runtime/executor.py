@@ -166,9 +166,30 @@ class _DirectExecutor:
         self._outputs = tuple(map(_Place, bound.staging_outputs))
         order = [call.results.index(register) for register in main.yields]
         self._order = None if order == list(range(len(call.results))) else order
+        copied = [place for place, _ in self._inputs] + list(self._outputs)
+        self._copies_all = all(place.is_copied for place in copied)
+        self._copies = tuple((place.staging, position) for place, position in self._inputs)
+        self._addresses = ([place.address for place, _ in self._inputs], [place.address for place in self._outputs])
 
     def run(self, inputs: Sequence[Any]) -> list[Array]:
-        return self._execute(inputs, self._bound.invoke_at)[0]
+        if not self._copies_all or not self._fit(inputs):
+            return self._execute(inputs, self._bound.invoke_at)[0]
+        # All arrays are small: addresses stay the same, and every microsecond counts beside what the device does.
+        with self._executable.lock:
+            for staging, position in self._copies:
+                staging[...] = inputs[position]
+            self._bound.invoke_at(*self._addresses)
+            made = [place.staging.copy() for place in self._outputs]
+        return self._ordered(made)
+
+    def _fit(self, inputs: Sequence[Any]) -> bool:
+        """Whether `inputs` are arrays of exactly what is wanted, so that nothing has to be said or converted."""
+        if len(inputs) != len(self._checks):
+            return False
+        for value, check in zip(inputs, self._checks, strict=True):
+            if type(value) is not np.ndarray or value.dtype != check.dtype or value.shape != check.shape:
+                return False
+        return True
 
     def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
         arrays = _checked(self.signature, self._checks, inputs)
