@@ -227,12 +227,16 @@ class _Check:
         self.dtype = tensor.numpy_dtype
         self.type = tensor.type
         self.shape = tensor.shape
+        self._held = tensor.shape  # the last one that fitted: with unknown sizes it tends to come again
 
     def __call__(self, value: Any) -> Array:
         array = value if type(value) is np.ndarray else np.asarray(value)
-        if array.dtype != self.dtype or (array.shape != self.shape and not self.type.holds(array.shape)):
+        if array.dtype == self.dtype and array.shape == self._held:
+            return array
+        if array.dtype != self.dtype or not self.type.holds(array.shape):
             found = f"{array.dtype}[{'x'.join(map(str, array.shape))}]"
             raise ArgumentError(f"input {self.tensor.name!r} is {found}; expected {self.tensor.type}")
+        self._held = array.shape
         return array
 
 
@@ -249,7 +253,7 @@ class _Place:
     def put(self, array: Array) -> int:
         """The address of `array`'s elements in dense order: its own where the device can read it there."""
         if not self.is_copied and array.flags.c_contiguous and array.flags.aligned:
-            return array.__array_interface__["data"][0]
+            return address_of(array)
         np.copyto(self.staging, array)
         return self.address
 
