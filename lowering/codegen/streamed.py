@@ -35,10 +35,6 @@ _STREAMS = 8
 """Rows of the right side read side by side where reading them is all that takes time."""
 _FEW_ROWS = 4
 """So few rows of the left side take less time than reading the right side does."""
-_STREAMS = 8
-"""Rows of the right side read side by side where reading them is all that takes time."""
-_FEW_ROWS = 4
-"""So few rows of the left side take less time than reading the right side does."""
 _LINE = 64
 """Bytes of a cache line: registers loaded from two of them take twice as long."""
 _HEIGHTS = (6, 5, 4, 3, 2, 1)
