@@ -31,7 +31,7 @@ def deploy(
         str | None,
         typer.Argument(
             metavar="[FILE|-]",
-            help="TOSA (MLIR text or .tosa), a .tflite model, or an artifact, told by content. By default the pipe.",
+            help="MLIR (TOSA or linalg), .tosa, a .tflite model, or an artifact, told by content. By default the pipe.",
             show_default=False,
         ),
     ] = None,
