@@ -31,6 +31,7 @@ from .materialize_encodings import materialize_encodings
 from .normalize_linalg import normalize_linalg
 from .plan_memory import plan_memory
 from .plan_memory.constants import ConstantPool
+from .program_checks import check_program
 from .reduce_precision import reduce_precision
 from .set_encodings import set_encodings
 from .specialize_encodings import specialize_encodings
@@ -142,6 +143,7 @@ def run(
     if stop_after is not None and stop_after not in names:
         raise ArgumentError(f"unknown phase {stop_after!r}; the phases are: {', '.join(names)}")
     folder = dump_folder(dump_dir)
+    check_program(module)
     require_static_shapes(module)
     verifier = Verifier()
     for number, phase in enumerate(phases, start=1):

@@ -67,6 +67,8 @@ def row_stride(bytes: int) -> int:
 
 def copy_run(f: Function, conversion: Conversion, source: Value, destination: Value, count: int) -> None:
     """Moves `count` elements (a compile-time constant), converting them."""
+    if count == 0:
+        return
     lanes = min(conversion.lanes, 1 << (count.bit_length() - 1))
 
     def move(first: Value | int, width: int) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tosaic.lowering
+import tosaic.runtime
+import tosaic.tosa
 from tosaic.runtime.errors import ArgumentError
 
 from .programs import assert_equal, call, integers, shapes
@@ -88,3 +91,17 @@ def test_cast(n: int) -> None:
 def test_cast_to_another_size() -> None:
     with pytest.raises(ArgumentError, match="4"):
         call("tensors", "cast", integers(3, 8))
+
+
+def test_a_convolution_of_no_channels_is_its_accumulator() -> None:
+    text = """func.func @main(%x: tensor<1x5x5x0xf32>, %w: tensor<2x3x3x0xf32>) -> tensor<1x3x3x2xf32> {
+      %zero = arith.constant 0.0 : f32
+      %empty = tensor.empty() : tensor<1x3x3x2xf32>
+      %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<1x3x3x2xf32>) -> tensor<1x3x3x2xf32>
+      %sums = linalg.conv_2d_nhwc_fhwc ins(%x, %w : tensor<1x5x5x0xf32>, tensor<2x3x3x0xf32>)
+        outs(%init : tensor<1x3x3x2xf32>) -> tensor<1x3x3x2xf32>
+      return %sums : tensor<1x3x3x2xf32>
+    }"""
+    with tosaic.runtime.load(tosaic.lowering.compile(tosaic.tosa.read(text.encode()))) as program:
+        (sums,) = program.run([np.ones((1, 5, 5, 0), np.float32), np.ones((2, 3, 3, 0), np.float32)])
+    np.testing.assert_array_equal(sums, np.zeros((1, 3, 3, 2)))
