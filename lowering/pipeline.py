@@ -70,8 +70,8 @@ class Phase:
 PHASES = (
     Phase("tosa-to-linalg", lambda module, _: tosa_to_linalg.run(module)),
     Phase("normalize-linalg", lambda module, _: normalize_linalg(module)),
-    Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
+    Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
     Phase(
         "split-dispatches",
         lambda module, options: split_dispatches(

@@ -17,15 +17,16 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from ...runtime.errors import UnsupportedError
 from ..dialects.math import ClassificationOp, IsFiniteOp, IsInfOp, IsNaNOp, IsNormalOp
-from ..dialects.scalar import ApplyScaleOp
+from ..dialects.scalar import FLUSHES_SUBNORMALS, ApplyScaleOp
 from ..target import Target
 from . import integer, lookup
 from .access import Tensor, to_register
-from .conversions import float_cast, float_to_integer
+from .conversions import float_cast, float_to_integer, round_to_bfloat
 from .emit import Function
 from .operations import FLOAT, INTEGER, UNSIGNED, power_of_integer
 from .shifted_scale import ShiftedScale
 from .types import BF16, F16, F32, F64, I1, I64, Value, bits_of, element_of, lanes_of, register_type, vector_type
+from .wide_functions import wide_function
 
 
 @dataclass
@@ -142,7 +143,9 @@ def _float_arithmetic(body: _Body, operation: Operation) -> Value:
     """f16 and bf16 are computed in f32: rounding twice is exact for + - * / sqrt, as 24 >= 2 * 11 + 2 bits."""
     values = body.operands(operation)
     element = element_of(values[0].type)
-    result = FLOAT[type(operation)](body.f, *(_as_f32(body, value) for value in values))
+    values = [_as_f32(body, value) for value in values]
+    emit = wide_function(body.scope.target, type(operation), values[0].type) or FLOAT[type(operation)]
+    result = emit(body.f, *values)
     return float_cast(body.f, body.scope.target, result, element)
 
 
@@ -319,7 +322,10 @@ def _index_cast(body: _Body, operation: arith.IndexCastOp) -> Value | None:
 
 @_rule(arith.ExtFOp, arith.TruncFOp)
 def _float_cast(body: _Body, operation: arith.ExtFOp | arith.TruncFOp) -> Value:
-    return float_cast(body.f, body.scope.target, body.get(operation.input), register_type(operation.result.type))
+    value, element = body.get(operation.input), register_type(operation.result.type)
+    if FLUSHES_SUBNORMALS in operation.attributes and element == BF16:
+        return round_to_bfloat(body.f, body.scope.target, value)
+    return float_cast(body.f, body.scope.target, value, element)
 
 
 @_rule(arith.SIToFPOp, arith.UIToFPOp)

@@ -11,6 +11,9 @@ from .emit import Function
 from .math_functions import fabs
 from .types import BF16, F16, F32, I16, I32, Value, bits_of, element_of, lanes_of, mangled, vector_type
 
+_ROUNDED_AT_ONCE = (8, 16)
+"""Lanes for which LLVM has an instruction that rounds to bf16."""
+
 
 def float_cast(f: Function, target: Target, value: Value, element: str) -> Value:
     """Every lane in another float format, rounded to nearest even."""
@@ -25,6 +28,13 @@ def float_cast(f: Function, target: Target, value: Value, element: str) -> Value
         narrow = f.cast("fptrunc", value, F32)
         return _truncate_half(f, target, narrow) if element == F16 else _truncate_bfloat(f, narrow)
     return f.cast("fpext" if bits_of(element) > bits_of(source) else "fptrunc", value, element)
+
+
+def round_to_bfloat(f: Function, target: Target, value: Value) -> Value:
+    """f32 to bf16, rounded to nearest even; subnormal numbers may become zero, which lets one instruction do it."""
+    if not target.bf16 or lanes_of(value.type) not in _ROUNDED_AT_ONCE:
+        return float_cast(f, target, value, BF16)
+    return f.cast("fptrunc", value, BF16)
 
 
 def float_to_integer(f: Function, value: Value, element: str, *, signed: bool) -> Value:

@@ -12,7 +12,7 @@ without FMA rounds each step twice and is the worst):
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .emit import Function
 from .types import F64, I32, I64, Value, lanes_of, vector_type
@@ -117,13 +117,17 @@ def _power_of_two(f: Function, exponent: Value, type: str) -> Value:
     return f.bitcast(f.shl(biased, f.const(exponent.type, 23)), type)
 
 
-def exp(f: Function, x: Value) -> Value:
-    """e**x = 2**n * e**r with |r| <= ln 2 / 2; overflows to infinity, underflows gradually to zero."""
-    x = clamp(f, x, -104.0, 89.0)
+def reduce_exponent(f: Function, x: Value) -> tuple[Value, Value, Value]:
+    """(n, r, s) with x = n ln 2 + r, n whole and |r| <= ln 2 / 2; the bits of s are those of _ROUND_F32 plus n."""
     shifted = f.fma(x, f.const(x.type, 1 / math.log(2)), f.const(x.type, _ROUND_F32))
     n = f.fsub(shifted, f.const(x.type, _ROUND_F32))
     r = f.fma(n, f.const(x.type, -_LN2_HIGH), x)
-    r = f.fma(n, f.const(x.type, -_LN2_LOW), r)
+    return n, f.fma(n, f.const(x.type, -_LN2_LOW), r), shifted
+
+
+def exp(f: Function, x: Value) -> Value:
+    """e**x = 2**n * e**r with |r| <= ln 2 / 2; overflows to infinity, underflows gradually to zero."""
+    _, r, shifted = reduce_exponent(f, clamp(f, x, -104.0, 89.0))
     tail = f.fmul(f.fmul(r, r), polynomial(f, r, _EXP))
     result = f.fadd(f.fadd(tail, r), f.const(x.type, 1.0))
     integers = _integers(x)
@@ -155,7 +159,7 @@ def log(f: Function, x: Value) -> Value:
     return f.select(f.fcmp("oeq", x, f.const(type, 0.0)), f.const(type, -math.inf), result)
 
 
-def tanh(f: Function, x: Value) -> Value:
+def tanh(f: Function, x: Value, exp: Callable[[Function, Value], Value] = exp) -> Value:
     """1 - 2 / (e**2|x| + 1) with the sign of x; a polynomial near zero, where that would cancel."""
     type = x.type
     magnitude, square = fabs(f, x), f.fmul(x, x)

@@ -12,6 +12,9 @@ from xdsl.traits import Pure
 from ...tosa.dialect import RoundingModeAttr
 from ...tosa.dialect.base import TosaOp
 
+FLUSHES_SUBNORMALS = "scalar.flushes_subnormals"
+"""The attribute of an `arith.truncf` that may take subnormals for zero, as instructions that round to bf16 do."""
+
 
 @irdl_op_definition
 class ApplyScaleOp(TosaOp):

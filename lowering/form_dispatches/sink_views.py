@@ -17,6 +17,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp, IndexOp
 from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
+from xdsl.rewriter import Rewriter
 
 from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import collapse, erase, expand, operands_with_captures, reassociation_of, shape_of, tensor_type, view_source
@@ -38,7 +39,7 @@ def sink_views(block: Block, extents: Extents) -> None:
     cluster_of = form_clusters(block, constant, extents)
     for op in list(block.ops):
         if isinstance(op, View):
-            _cancel(op, extents)
+            _shorten(op, extents, order)
         elif op in cluster_of and cluster_of[op][-1] is op:
             view = _latest_view(cluster_of[op], order, constant)
             if view is not None and _source_fuses(view):
@@ -56,8 +57,9 @@ def share_views(block: Block) -> None:
                 erase(op)
 
 
-def _cancel(op: View, extents: Extents) -> None:
-    """Replace a reshape that leads back to the shape it started from by what it started from."""
+def _shorten(op: View, extents: Extents, order: dict[Operation, int]) -> None:
+    """Make of a chain of reshapes that ends in `op` nothing where it leads back to its start, else one reshape if one
+    will do."""
     source = op.src
     while isinstance(source, OpResult) and isinstance(source.op, View):
         source = source.op.src
@@ -65,6 +67,42 @@ def _cancel(op: View, extents: Extents) -> None:
             op.result.replace_all_uses_with(source)
             erase(op)
             return
+        direct = _direct_view(source, op.result)
+        if direct is not None:
+            Rewriter.replace_op(op, direct)
+            order[direct] = order[op]
+            op = direct
+
+
+def _direct_view(source: SSAValue, result: SSAValue) -> View | None:
+    """One reshape from `source` to the shape of `result`, if both are known and the dimensions of one are runs of the
+    other's."""
+    before, after = list(shape_of(source)), list(shape_of(result))
+    if DYNAMIC_INDEX in (*before, *after) or len(before) == len(after) or 0 in before:
+        return None
+    groups = _runs(max(before, after, key=len), min(before, after, key=len))
+    if groups is None:
+        return None
+    return expand(source, groups, after) if len(after) > len(before) else collapse(source, groups)
+
+
+def _runs(sizes: Sequence[int], products: Sequence[int]) -> list[list[int]] | None:
+    """The runs of `sizes` whose products are `products`, sizes of one at the end of the run in front of them."""
+    groups: list[list[int]] = []
+    dim = 0
+    for product in products:
+        group, reached = [], 1
+        while dim < len(sizes) and (not group or reached < product):
+            group.append(dim)
+            reached *= sizes[dim]
+            dim += 1
+        if reached != product:
+            return None
+        while dim < len(sizes) and sizes[dim] == 1 and len(sizes) - dim > len(products) - len(groups) - 1:
+            group.append(dim)
+            dim += 1
+        groups.append(group)
+    return groups if dim == len(sizes) else None
 
 
 def _latest_view(cluster: Cluster, order: dict[Operation, int], constant: set[SSAValue]) -> View | None:

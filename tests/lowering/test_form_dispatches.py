@@ -154,3 +154,12 @@ def test_element_wise_operations_on_a_path_around_a_contraction_do_not_close_a_c
     first, second = dispatches(program.finish(result))
     assert work(first) == ["linalg.generic"]
     assert work(second) == ["tensor.pad", "linalg.conv_2d_nhwc_fhwc", "linalg.generic"]
+
+
+def test_what_reads_a_contraction_through_several_reshapes_fuses_with_it() -> None:
+    program = Program(np.float32, (1, 6, 8))
+    image = program.reshape(program.inputs[0], 1, 1, 6, 8)
+    hidden = program.reshape(program.conv2d(RNG, image, 4, 1), 1, 6, 4)
+    squared = program.add(tosa.MulOp(hidden, hidden, program.scalar(0, np.int8)))
+    (region,) = dispatches(program.finish(program.reshape(program.add_up(squared, hidden), 3, 2, 4)))
+    assert work(region) == ["linalg.matmul", "linalg.generic"]

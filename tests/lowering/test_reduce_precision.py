@@ -7,11 +7,15 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from tosaic.lowering import compile
+from tosaic.lowering import compile, pipeline
+from tosaic.lowering.ir import constant_array, functions, regions, tensor_type, view_source
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime import load
+from tosaic.runtime.device import DeviceSpec
+from tosaic.tosa import dialect as tosa
 from tosaic.tosa import evaluate
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, bf16, f32
+from xdsl.ir import Attribute
 
 from .programs import Program
 
@@ -50,3 +54,57 @@ def test_weights_take_half_the_space() -> None:
     target = resolve_target("x86-64-v3").name
     full, half = (len(compile(module, target=target, precision=precision).constants) for precision in (None, "bf16"))
     assert half < 0.52 * full
+
+
+def stored(module: ModuleOp) -> list[Attribute]:
+    """The element types of what the dispatches of `module` store, once precision was reduced."""
+    options = pipeline.Options((DeviceSpec("cpu"),), {"cpu": resolve_target("x86-64-v4")}, precision="bf16")
+    pipeline.run(module, options, stop_after="reduce-precision")
+    (function,) = functions(module)
+    return [
+        tensor_type(result).get_element_type()
+        for region in regions(function)
+        if any(constant_array(view_source(value)) is None for value in region.inputs)
+        for result in region.outputs
+    ]
+
+
+def test_what_windows_and_sums_read_is_stored_narrow_and_what_is_returned_is_not() -> None:
+    rng = np.random.default_rng(0)
+    program = Program(np.float32, (1, 6, 6, 8))
+    hidden = program.narrow(program.conv2d(rng, program.inputs[0], 8, 1))
+    window = program.narrow(program.depthwise(rng, hidden))
+    total = program.add_up(program.narrow(program.conv2d(rng, window, 8, 3)), hidden)
+    module = program.finish(total)
+    inputs = program.example_inputs(0)
+    expected = evaluate(module, "main", inputs)[0]
+    with load(compile(module.clone(), precision="bf16")) as compiled:
+        (result,) = compiled.run(inputs)
+    np.testing.assert_allclose(result, expected, rtol=2.0**-8)  # sums of up to 80 are rounded once
+    assert stored(module) == [bf16, bf16, bf16, f32]  # the input, two hidden values, the output
+
+
+def test_reductions_keep_their_type_unless_a_contraction_reads_them() -> None:
+    rng = np.random.default_rng(0)
+    program = Program(np.float32, (1, 4, 6, 8))
+    hidden = program.narrow(program.conv2d(rng, program.inputs[0], 8, 1))
+    total = program.add(tosa.ReduceSumOp(hidden, axis=3))
+    means = program.add(tosa.ReduceSumOp(hidden, axis=1))
+    squeezed = program.conv2d(rng, means, 8, 1)
+    module = program.finish(program.add(tosa.SubOp(hidden, total)), squeezed)
+    types = stored(module)
+    assert types.count(f32) == 3  # the sums over channels, and what is returned
+    assert types.count(bf16) == 3  # the input, what follows its convolution, and the sums that are contracted
+
+
+def test_what_a_concatenation_joins_is_narrow_together_or_not_at_all() -> None:
+    def joined(returns: bool) -> list[Attribute]:
+        rng = np.random.default_rng(0)
+        program = Program(np.float32, (1, 4, 4, 8))
+        parts = [program.narrow(program.conv2d(rng, program.inputs[0], 8, size)) for size in (1, 3)]
+        whole = program.add(tosa.ConcatOp(parts, axis=3))
+        last = program.conv2d(rng, whole, 4, 1)
+        return stored(program.finish(last, *[whole] * returns))
+
+    assert joined(returns=False).count(f32) == 1
+    assert joined(returns=True).count(bf16) == 2  # the input and, for the last convolution, the whole

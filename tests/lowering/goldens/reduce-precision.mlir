@@ -1,6 +1,7 @@
 // PRECISION: bf16
 //
-// Both operands of a contraction are rounded, the padding with its source; the sum stays in f32.
+// Contractions read bf16 and sum in f32; what a dispatch hands on is rounded where it is computed and widened where it is
+// read. The input and the weights are rounded by regions of their own, the padding with its source; the output is not.
 
 "builtin.module"() ({
   "func.func"() <{sym_name = "main", function_type = (tensor<1x8x8x4xf32>) -> tensor<1x8x8x16xf32>}> ({
@@ -17,8 +18,19 @@
   }) : () -> ()
 }) : () -> ()
 
-// CHECK:        arith.truncf {{.*}} : f32 to bf16
-// CHECK:      [[PAD:%\d+]] = tensor.pad {{.*}} low[0, 1, 1, 0]
-// CHECK:      } : tensor<1x8x8x4xbf16> to tensor<1x10x10x4xbf16>
-// CHECK:        arith.truncf
-// CHECK:      linalg.conv_2d_nhwc_fhwc{{.*}} ins([[PAD]], {{.*}} : tensor<1x10x10x4xbf16>, tensor<16x3x3x4xbf16>) outs({{.*}} : tensor<1x8x8x16xf32>)
+// CHECK:      [[X:%\d+]] = "dispatch.region"(%x)
+// CHECK:        arith.truncf {{.*}} {scalar.flushes_subnormals} : f32 to bf16
+// CHECK:      }) : (tensor<1x8x8x4xf32>) -> tensor<1x8x8x4xbf16>
+// CHECK:      [[W:%\d+]] = "dispatch.region"(%w)
+// CHECK:      [[FIRST:%\d+]] = "dispatch.region"([[X]], [[W]], %bias)
+// CHECK:        tensor.pad
+// CHECK:          arith.constant 0.000000e+00 : bf16
+// CHECK:        linalg.conv_2d_nhwc_fhwc{{.*}} : tensor<1x10x10x4xbf16>, tensor<16x3x3x4xbf16>) outs({{.*}} : tensor<1x8x8x16xf32>)
+// CHECK:          arith.minimumf
+// CHECK-NEXT:     arith.truncf
+// CHECK-NEXT:     linalg.yield {{.*}} : bf16
+// CHECK:      -> tensor<1x8x8x16xbf16>
+// CHECK:      linalg.matmul{{.*}} : tensor<64x16xbf16>, tensor<16x16xbf16>) outs({{.*}} : tensor<64x16xf32>)
+// CHECK:          arith.extf {{.*}} : bf16 to f32
+// CHECK:          arith.addf
+// CHECK:          linalg.yield {{.*}} : f32
