@@ -59,7 +59,7 @@ def share_views(block: Block) -> None:
 
 def _shorten(op: View, extents: Extents, order: dict[Operation, int]) -> None:
     """Make of a chain of reshapes that ends in `op` nothing where it leads back to its start, else one reshape if one
-    will do."""
+    will do. The first behind a depthwise convolution, which becomes part of its region, stays."""
     source = op.src
     while isinstance(source, OpResult) and isinstance(source.op, View):
         source = source.op.src
@@ -68,7 +68,7 @@ def _shorten(op: View, extents: Extents, order: dict[Operation, int]) -> None:
             erase(op)
             return
         direct = _direct_view(source, op.result)
-        if direct is not None:
+        if direct is not None and not isinstance(source.owner, DepthwiseConv2DNhwcHwcmOp):
             Rewriter.replace_op(op, direct)
             order[direct] = order[op]
             op = direct

@@ -58,6 +58,14 @@ def test_a_depthwise_convolution_is_collapsed_inside() -> None:
     ]
 
 
+def test_the_collapse_of_a_depthwise_convolution_is_not_joined_with_others() -> None:
+    program = Program(np.float32, (1, 4, 4, 8))
+    rows = program.reshape(program.depthwise(RNG, program.inputs[0]), 1, 16, 8)
+    (region,) = dispatches(program.finish(program.narrow(rows)))
+    assert work(region)[-2:] == ["tensor.collapse_shape", "linalg.generic"]
+    assert len(tensor_type(region.outputs[0]).get_shape()) == 4
+
+
 def test_a_pad_goes_into_every_convolution_that_reads_it() -> None:
     program = Program(np.float32, (1, 4, 4, 8))
     padded = program.add(tosa.PadOp(program.inputs[0], program.shape(0, 0, 1, 1, 1, 1, 0, 0), program.scalar(3)))
