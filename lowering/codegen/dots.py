@@ -21,7 +21,7 @@ from .kernel import KernelContext
 from .operand_view import ProductView
 from .product import widen
 from .tile_output import TileOutput
-from .types import I8, I16, I32, Value, bits_of, is_float, lanes_of, vector_type
+from .types import BF16, F32, I8, I16, I32, Value, bits_of, is_float, lanes_of, vector_type
 
 COLUMNS = 16
 """Columns of the result finished at once."""
@@ -46,6 +46,8 @@ class DotProduct:
             instruction = "vpdpbusd"
         elif left == right and left in (I8, I16) and accumulator == I32 and target.architecture == "x86_64":
             instruction = "pmaddwd"
+        elif (left, right, accumulator) == (BF16, BF16, F32) and target.bf16:
+            instruction = "vdpbf16ps"
         return DotProduct(target, left, right, accumulator, instruction)
 
     @property
@@ -55,7 +57,7 @@ class DotProduct:
     @property
     def width(self) -> int:
         """Elements of k that a step takes."""
-        return self.lanes * {"vpdpbusd": 4, "pmaddwd": 2, None: 1}[self.instruction]
+        return self.lanes * {"vpdpbusd": 4, "pmaddwd": 2, "vdpbf16ps": 2, None: 1}[self.instruction]
 
     @property
     def sums(self) -> str:
@@ -71,7 +73,7 @@ class DotProduct:
         type = vector_type(stored, self.width)
         value = f.load(type, pointer) if mask is None else f.masked_load(type, pointer, mask)
         value = f.bitcast(value, vector_type(element, self.width))
-        if self.instruction == "vpdpbusd":
+        if self.instruction in ("vpdpbusd", "vdpbf16ps"):
             return value
         return widen(f, self.target, value, I16 if self.instruction else self.accumulator)
 
@@ -82,6 +84,8 @@ class DotProduct:
     def accumulate(self, f: Function, sums: Value, left: Value, right: Value) -> Value:
         if self.instruction == "vpdpbusd":
             return f.instruction("vpdpbusd", sums, right, left)
+        if self.instruction == "vdpbf16ps":
+            return f.instruction("vdpbf16ps", sums, left, right)
         if self.instruction == "pmaddwd":
             return f.add(sums, f.instruction("pmaddwd", left, right))
         return f.fma(left, right, sums) if is_float(self.accumulator) else f.add(sums, f.mul(left, right))
