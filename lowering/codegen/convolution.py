@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..dialects.tiled import Conv2DOp
 from ..ir import tensor_type
 from .arithmetic import i64
-from .contraction import emit_sweep, plain_rows
+from .contraction import emit_sweep, plain_rows, unpacking
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
@@ -135,8 +135,9 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
         pad_value = root.pad_value.value.data if root.pad_value else 0
         pitch = row_stride(steps * product.panel_step)
         left = GatheredWindows(pointer, window, channels, conversion, pad_value, steps * k0, pitch)
+    product, stored = unpacking(product, m, m0)
     kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
-    sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False)
+    sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False, stored=stored)
 
     linear = Epilogue(context, root).rows_are_linear
 

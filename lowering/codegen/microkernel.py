@@ -52,10 +52,11 @@ class Microkernel:
             return self.right_stride
         return self.n0 * self.product.k0 * bits_of(self.product.right) // 8
 
-    def function(self, name: str, steps: int | None, *, accumulate: bool) -> Function:
+    def function(self, name: str, steps: int | None, *, accumulate: bool, stored: Product | None = None) -> Function:
         """name(left, right, sums): adds `steps` steps to the tile at `sums`, or with `accumulate` False overwrites it.
 
-        Without `steps` their number is a fourth argument.
+        Without `steps` their number is a fourth argument. With `stored`, how the panel in memory would be multiplied,
+        `right` is that panel, and what this kernel reads in its place is left at a fourth argument.
 
         It is a function of its own so that the whole register file is its own: inlined, the constants of an epilogue
         would be kept in registers across it, and accumulators would be spilled in the innermost loop.
@@ -63,20 +64,23 @@ class Microkernel:
         parameters = [("ptr noalias readonly", "left"), ("ptr noalias readonly", "right"), ("ptr noalias", "sums")]
         if steps is None:
             parameters.append(("i64", "steps"))
+        if stored is not None:
+            parameters.append(("ptr noalias", "unpacked"))
         f = Function(name, parameters, attributes="noinline")
-        self._emit(f, steps, accumulate=accumulate)
+        self._emit(f, steps, accumulate=accumulate, stored=stored)
         return f
 
-    def _emit(self, f: Function, steps: int | None, *, accumulate: bool) -> None:
-        left, right, sums, *count = f.arguments
+    def _emit(self, f: Function, steps: int | None, *, accumulate: bool, stored: Product | None) -> None:
+        left, right, sums, *rest = f.arguments
+        pointers = [left, right, *([rest.pop()] if stored is not None else [])]
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
         if accumulate:
             values = [f.load(self.product.sums, slot, alignment) for slot in slots]
         else:
             values = [f.zero(self.product.sums)] * len(slots)
-        for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *count):
-            left, right, *values = self._steps(f, left, right, values, number, unroll)
+        for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
+            pointers, values = self._steps(f, pointers, values, number, unroll, stored)
         for value, slot in zip(values, slots, strict=True):
             f.store(value, slot, alignment)
 
@@ -108,21 +112,35 @@ class Microkernel:
         return [(f.sub(steps, rest), unroll), (rest, 1)]
 
     def _steps(
-        self, f: Function, left: Value, right: Value, values: list[Value], count: Value, unroll: int
-    ) -> list[Value]:
+        self,
+        f: Function,
+        pointers: list[Value],
+        values: list[Value],
+        count: Value,
+        unroll: int,
+        stored: Product | None,
+    ) -> tuple[list[Value], list[Value]]:
         """`count` steps, `unroll` of them an iteration; returns the advanced pointers and the sums."""
-        with f.loop(0, count, unroll, carried=[left, right, *values]) as loop:
-            left, right, *values = loop.values
+        strides = [self.step_stride, self.panel_step_bytes]
+        if stored is not None:
+            strides = [self.step_stride, self._vectors * stored.right_step, self.panel_step_bytes]
+        with f.loop(0, count, unroll, carried=[*pointers, *values]) as loop:
+            pointers, values = loop.values[: len(strides)], loop.values[len(strides) :]
             for step in range(unroll):
-                values = self._step(f, f.gep(left, step * self.step_stride), right, step, values)
-            left = f.gep(left, unroll * self.step_stride)
-            loop.yield_(left, f.gep(right, unroll * self.panel_step_bytes), *values)
-        return loop.results
+                at = [f.gep(pointer, step * stride) for pointer, stride in zip(pointers, strides, strict=True)]
+                values = self._step(f, at, values, stored)
+            advanced = [f.gep(pointer, unroll * stride) for pointer, stride in zip(pointers, strides, strict=True)]
+            loop.yield_(*advanced, *values)
+        return loop.results[: len(strides)], loop.results[len(strides) :]
 
-    def _step(self, f: Function, left: Value, right: Value, step: int, values: list[Value]) -> list[Value]:
+    def _step(self, f: Function, at: list[Value], values: list[Value], stored: Product | None) -> list[Value]:
         product = self.product
-        first = step * self.panel_step_bytes
-        columns = [product.load_right(f, f.gep(right, first + j * product.right_step)) for j in range(self._vectors)]
+        left, right, *unpacked = at
+        source = stored or product
+        columns = [source.load_right(f, f.gep(right, j * source.right_step)) for j in range(self._vectors)]
+        for pointer in unpacked:
+            for j, (column,) in enumerate(columns):
+                f.store(column, f.gep(pointer, j * product.right_step), min(64, self.vector_bytes))
         updated = []
         for i in range(self.m0):
             row = product.load_left(f, f.gep(left, i * self.row_stride))

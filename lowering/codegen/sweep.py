@@ -20,6 +20,7 @@ from typing import Protocol
 from .arithmetic import i64
 from .emit import Function
 from .microkernel import Microkernel
+from .product import Product
 from .types import Value
 
 _BLOCK_BYTES = 512 * 1024
@@ -64,6 +65,9 @@ class Sweep:
     steps: int
     row_pitch: int
     right_is_batched: bool
+    stored: Product | None = None
+    """The product for panels as they lie in memory, where `kernel` reads them widened: the first row tile of a unit
+    widens its panel and leaves it in scratch for the others."""
 
     @cached_property
     def tiles(self) -> int:
@@ -75,7 +79,8 @@ class Sweep:
         rows = min(max(_BLOCK_BYTES // max(self.row_pitch, 1), _FEWEST_ROWS), _MOST_ROWS)
         blocks = -(-self.tiles // max(1, rows // self.kernel.m0))
         if self.panels * self._panel_bytes <= _RESIDENT_BYTES:
-            blocks = max(blocks, min(self.tiles, -(-_UNITS // (self.batches * self.panels))))
+            units = _UNITS // 4 if self.stored else _UNITS
+            blocks = max(blocks, min(self.tiles, -(-units // (self.batches * self.panels))))
         return -(-self.tiles // blocks)
 
     @cached_property
@@ -99,7 +104,11 @@ class Sweep:
 
     def scratch_bytes(self, left: LeftSide) -> int:
         """Bytes of scratch that one thread needs."""
-        return self._prepared_offset + (self.block_rows * self.row_pitch if left.prepares else 0)
+        return self._unpacked_offset(left) + (self._panel_bytes if self.stored else 0)
+
+    def _unpacked_offset(self, left: LeftSide) -> int:
+        prepared = self.block_rows * self.row_pitch if left.prepares else 0
+        return self._prepared_offset + -(-prepared // 64) * 64
 
     @property
     def _prepared_offset(self) -> int:
@@ -109,6 +118,16 @@ class Sweep:
     def _panel_bytes(self) -> int:
         return self.steps * self.kernel.panel_step_bytes
 
+    @property
+    def _stored_panel_bytes(self) -> int:
+        """Bytes of a panel in memory."""
+        return self.steps * self._stored_step_bytes
+
+    @property
+    def _stored_step_bytes(self) -> int:
+        product = self.stored or self.kernel.product
+        return self.kernel.panel_step_bytes // self.kernel.product.right_step * product.right_step
+
     def emit(
         self, f: Function, left: LeftSide, right: Value, scratch: Value, thread: Value, threads: Value, finish: Finish
     ) -> None:
@@ -117,6 +136,9 @@ class Sweep:
         last = self._first_unit(f, f.add(thread, i64(1)), threads)
         prepared = f.gep(scratch, self._prepared_offset)
         f.attach(self._tile(f))
+        if self.stored is not None:
+            f.attach(self._tile(f, first=True))
+        unpacked = f.gep(scratch, self._unpacked_offset(left))
         with f.loop(first, last, carried=[i64(-1)]) as unit:
             panel = f.urem(unit.index, i64(self.panels))
             block_of_all = f.udiv(unit.index, i64(self.panels))
@@ -131,12 +153,13 @@ class Sweep:
             else:
                 rows_address = left.block(f, prepared, batch, start, rows)
             which = f.add(f.mul(batch, i64(self.panels)), panel) if self.right_is_batched else panel
-            right_address = f.gep(right, f.mul(which, i64(self._panel_bytes)))
+            right_address = f.gep(right, f.mul(which, i64(self._stored_panel_bytes)))
 
             def finish_tile(sums: Value, row: Value, skip: Value, batch: Value = batch, panel: Value = panel) -> None:
                 finish(f, sums, batch, row, (skip, i64(self.kernel.m0)), panel)
 
-            self._block_times_panel(f, rows_address, right_address, scratch, nominal, start, tiles, finish_tile)
+            right_side = right_address, unpacked
+            self._block_times_panel(f, rows_address, right_side, scratch, nominal, start, tiles, finish_tile)
             unit.yield_(block_of_all)
 
     def _first_unit(self, f: Function, thread: Value, threads: Value) -> Value:
@@ -152,9 +175,12 @@ class Sweep:
         unit = f.select(f.icmp("ult", rest, i64(full_work)), in_full, in_last)
         return f.add(f.mul(batch, i64(self.blocks * self.panels)), unit)
 
-    def _tile(self, f: Function) -> Function:
-        """The function that computes one tile over one block of k."""
-        return self.kernel.function(_tile_name(f), self.steps // self.k_blocks, accumulate=self.k_blocks > 1)
+    def _tile(self, f: Function, *, first: bool = False) -> Function:
+        """The function that computes one tile over one block of k; with `first` one that widens the panel."""
+        steps, accumulates = self.steps // self.k_blocks, self.k_blocks > 1
+        if not first:
+            return self.kernel.function(_tile_name(f), steps, accumulate=accumulates)
+        return self.kernel.function(_first_name(f), steps, accumulate=accumulates, stored=self.stored)
 
     def _block(self, f: Function, block: Value) -> tuple[Value, Value, Value, Value]:
         """(row its first tile would start at, row it starts at so as not to pass the end, rows, tiles) of a block."""
@@ -175,7 +201,7 @@ class Sweep:
         self,
         f: Function,
         left: Value,
-        right: Value,
+        right: tuple[Value, Value],
         scratch: Value,
         nominal: Value,
         start: Value,
@@ -188,7 +214,10 @@ class Sweep:
             _clear(f, kernel, scratch, self.sums_bytes)
         with f.loop(0, parts) as part:
             left_part = f.gep(left, f.mul(part.index, i64(steps * kernel.step_stride)))
-            right_part = f.gep(right, f.mul(part.index, i64(steps * kernel.panel_step_bytes)))
+            in_memory = f.gep(right[0], f.mul(part.index, i64(steps * self._stored_step_bytes)))
+            right_part = in_memory
+            if self.stored is not None:
+                right_part = f.gep(right[1], f.mul(part.index, i64(steps * kernel.panel_step_bytes)))
             with f.loop(0, tiles) as tile:
                 wanted = f.add(nominal, f.mul(tile.index, i64(kernel.m0)))
                 row, skip = wanted, i64(0)
@@ -197,7 +226,15 @@ class Sweep:
                     skip = f.sub(wanted, row)
                 offset = f.mul(f.sub(row, start), i64(self.row_pitch))
                 sums = f.gep(scratch, f.mul(tile.index, i64(kernel.tile_bytes))) if parts > 1 else scratch
-                f.call("void", _tile_name(f), [f.gep(left_part, offset), right_part, sums])
+                rows = f.gep(left_part, offset)
+                if self.stored is None:
+                    f.call("void", _tile_name(f), [rows, right_part, sums])
+                else:
+                    is_first = f.icmp("eq", tile.index, i64(0))
+                    with f.if_(is_first):
+                        f.call("void", _first_name(f), [rows, in_memory, sums, right_part])
+                    with f.if_(f.xor(is_first, f.const("i1", True))):
+                        f.call("void", _tile_name(f), [rows, right_part, sums])
                 if parts > 1:
                     with f.if_(f.icmp("eq", part.index, i64(parts - 1))):
                         finish(sums, row, skip)
@@ -207,6 +244,10 @@ class Sweep:
 
 def _tile_name(f: Function) -> str:
     return f"{f.name}.tile"
+
+
+def _first_name(f: Function) -> str:
+    return f"{f.name}.first"
 
 
 def _clear(f: Function, kernel: Microkernel, sums: Value, size: int) -> None:

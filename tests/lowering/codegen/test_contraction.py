@@ -94,7 +94,7 @@ def test_matmul(target: Target, types: Types, **case: Any) -> None:
     check_matmul(target, types, **case)
 
 
-@pytest.mark.parametrize("types", [TYPES[0], TYPES[4], TYPES[7]], ids=str)
+@pytest.mark.parametrize("types", [TYPES[0], TYPES[1], TYPES[2], TYPES[4], TYPES[7]], ids=str)
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 def test_matmul_sweeps_k_in_blocks(target: Target, types: Types) -> None:
     """More steps than one block holds, rows whose distance is a multiple of a page, more rows than one block."""
