@@ -18,6 +18,7 @@ from . import dialect as tosa
 from .dialect import TosaOp, constant, constant_shape
 from .dialect.types import element_of, shape_of, tensor_type
 from .numerics import integer_limits
+from .tables import tabulate
 
 Replacement: TypeAlias = SSAValue | Sequence[Operation] | None
 Rule: TypeAlias = Callable[[Any], Replacement]
@@ -173,6 +174,9 @@ def remove_rescale_by_one(op: tosa.RescaleOp) -> Replacement:
     # A multiplier is at most 31 bits wide; a larger shift always scales down.
     by_one = (shift < 31).all() and (multiplier == np.int64(1) << shift.astype(np.int64)).all()
     return op.input if same_reading and by_one and (input_zp == output_zp).all() else None
+
+
+rule(tosa.RescaleOp, tosa.TableOp, tosa.ClampOp)(tabulate)
 
 
 @rule(tosa.AddOp, tosa.SubOp)

@@ -11,9 +11,10 @@ from tosaic.importers import import_model
 from tosaic.tosa import canonicalize, evaluate
 from tosaic.tosa import dialect as tosa
 from tosaic.tosa.cse import eliminate_common_subexpressions
+from tosaic.tosa.dialect.types import element_of
 from tosaic.tosa.elements import numpy_dtype
 from tosaic.tosa.text import parse
-from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType, f16, f32, i8
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType, f16, f32, i8, i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
@@ -61,7 +62,8 @@ IMAGE = tensor("int8", 1, 4, 4, 2)
 
 def rescale(x: SSAValue, shift: int, input_zp: int, output_zp: int) -> tosa.RescaleOp:
     return tosa.RescaleOp(
-        x, constant([1 << 30], "int32"), constant([shift], "int8"), constant([input_zp], "int8"),
+        x, constant([1 << 30], "int32"), constant([shift], "int8"),
+        constant([input_zp], "int8" if element_of(SSAValue.get(x)) == i8 else "int32"),
         constant([output_zp], "int8"), scale32=True, rounding_mode="DOUBLE_ROUND", per_channel=False,
         input_unsigned=False, output_unsigned=False, element_type=i8,
     )  # fmt: skip
@@ -210,3 +212,35 @@ def test_models_keep_their_results(name: str, zoo_model: Callable[[str], Path]) 
     # Zeros and ones are valid images, token ids and masks.
     inputs = [np.abs(array) % 2 for array in random_inputs(module)]
     canonicalize_keeping_results(module, function.sym_name.data, inputs)
+
+
+def widened(x: SSAValue, zero_point: int) -> SSAValue:
+    return tosa.SubOp(tosa.CastOp(x, i32).output, constant([[[zero_point]]], "int32")).output
+
+
+def swish(x: SSAValue) -> SSAValue:
+    """x times a table of x, brought back to i8: as quantised activations come out of importers."""
+    entries = constant(np.arange(-128, 128) // 2 + 50, "int8")
+    product = tosa.MulOp(widened(x, 3), widened(tosa.TableOp(x, entries).output, -128), zero("int8")).output
+    return rescale(product, 38, 0, -100).output
+
+
+def test_functions_of_one_byte_become_a_table() -> None:
+    assert simplified(function([I], swish)) == ["table"]
+    assert simplified(function([I], lambda x: rescale(rescale(x, 31, 1, 5), 31, 2, -7))) == ["table"]
+    entries = constant(np.arange(255, -1, -1) - 128, "int8")
+    assert simplified(function([I], lambda x: tosa.ClampOp(tosa.TableOp(x, entries), -3, 90))) == ["table"]
+    # From the last i8 tensor that everything comes from; what else reads it does not matter.
+    kept = simplified(function([I, I], lambda x, y: [swish(sum := tosa.MaximumOp(x, y).output), sum]))
+    assert kept == ["maximum", "table"]
+
+
+def test_what_is_no_function_of_one_byte_stays() -> None:
+    assert simplified(function([I], lambda x: rescale(x, 31, 1, 5))) == ["rescale"]
+    two = simplified(
+        function([I, I], lambda x, y: rescale(tosa.AddOp(rescale(x, 31, 1, 5), rescale(y, 31, 1, 5)), 31, 0, 1))
+    )
+    assert "table" not in two
+    ramp = constant(np.arange(24).reshape(2, 3, 4), "int8")
+    varying = simplified(function([I], lambda x: rescale(tosa.AddOp(rescale(x, 31, 1, 5), ramp), 31, 0, 1)))
+    assert "table" not in varying
