@@ -7,7 +7,7 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from ..target import Target
-from .emit import ATTRIBUTES
+from .emit import ATTRIBUTES, OUTLINED
 
 
 def assemble(text: str, target: Target) -> bytes:
@@ -16,6 +16,7 @@ def assemble(text: str, target: Target) -> bytes:
     features = ",".join(f"+{feature}" for feature in target.features if feature != target.architecture)
     target_machine = _target_machine(target.triple, target.baseline, features)
     attributes = f'attributes {ATTRIBUTES} = {{ nounwind "no-builtins" "tune-cpu"="{target.cpu}" }}\n'
+    attributes += f"attributes {OUTLINED} = {{ noinline }}\n"
     with llvm.parse_assembly(text + attributes) as module:
         module.triple = target.triple
         module.data_layout = str(target_machine.target_data)

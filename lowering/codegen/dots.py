@@ -15,7 +15,7 @@ from functools import cached_property
 
 from ..target import Target
 from .arithmetic import i64
-from .emit import Function
+from .emit import OUTLINED, Function
 from .extent import emit_extent
 from .kernel import KernelContext
 from .operand_view import ProductView
@@ -178,7 +178,7 @@ class Dots:
         product = self.product
         pointers = [*(f"left{i}" for i in range(height)), *(f"right{j}" for j in range(_STREAMS)), "sums"]
         parameters = [("ptr", name) for name in pointers]
-        f = Function(self._tile_name(height), [*parameters, ("i64", "k")], attributes="noinline")
+        f = Function(self._tile_name(height), [*parameters, ("i64", "k")], attributes=OUTLINED)
         *sides, sums, k = f.arguments
         lines, streams = sides[:height], sides[height:]
         count = height * (_STREAMS + product.offset)

@@ -32,6 +32,9 @@ from .types import (
 ATTRIBUTES = "#0"
 """The group of attributes that all functions have, which `assemble` defines: they differ from target to target."""
 
+OUTLINED = "#1"
+"""That of functions which several places of a kernel share, as it would be too long with a copy at each."""
+
 
 class Branch:
     """A region entered under a condition; `results` are its yielded values, or the alternatives if not entered."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .arithmetic import i64
-from .emit import Function
+from .emit import OUTLINED, Function
 from .product import Product
 from .types import Value, bits_of
 
@@ -66,7 +66,7 @@ class Microkernel:
             parameters.append(("i64", "steps"))
         if stored is not None:
             parameters.append(("ptr noalias", "unpacked"))
-        f = Function(name, parameters, attributes="noinline")
+        f = Function(name, parameters, attributes=OUTLINED)
         self._emit(f, steps, accumulate=accumulate, stored=stored)
         return f
 

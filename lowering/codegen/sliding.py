@@ -15,7 +15,7 @@ from functools import cached_property
 
 from ..ir import tensor_type
 from .arithmetic import i64
-from .emit import Function
+from .emit import OUTLINED, Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .product import narrow
@@ -127,7 +127,7 @@ class Sliding:
         parameters.append(("ptr noalias", "sums"))
         if self.combine.operand:
             parameters.append(("ptr noalias readonly", "operand"))
-        f = Function(self._tile_name(checked=checked), parameters, attributes="noinline")
+        f = Function(self._tile_name(checked=checked), parameters, attributes=OUTLINED)
         plane, top, left, channel, sums, *operand = f.arguments
         combine = self.combine.reading(operand[0]) if operand else self.combine
         window = self.window

@@ -16,7 +16,7 @@ from functools import cached_property
 from math import gcd
 
 from .arithmetic import i64
-from .emit import Function
+from .emit import OUTLINED, Function
 from .extent import emit_extent
 from .kernel import KernelContext
 from .operand_view import ProductView
@@ -293,7 +293,7 @@ class Streamed:
         """name(left, right, sums, stride, steps): adds `steps` steps to a tile of `height` rows of a strip."""
         parameters = [("ptr noalias readonly", "left"), ("ptr noalias readonly", "right"), ("ptr noalias", "sums")]
         parameters += [("i64", "stride"), ("i64", "steps")]
-        f = Function(self._tile_name(height), parameters, attributes="noinline")
+        f = Function(self._tile_name(height), parameters, attributes=OUTLINED)
         left, right, sums, stride, steps = f.arguments
         product, vector_bytes = self.product, self.product.target.vector_bits // 8
         slots = [

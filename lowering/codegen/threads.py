@@ -12,7 +12,7 @@ from ctypes import Structure
 from ...runtime.abi import INVOKE, WORKER, Barrier, Call, Pool
 from ..target import Target
 from .arithmetic import i64
-from .emit import Function
+from .emit import OUTLINED, Function
 from .system import pause, system_call, system_module, ticks, ticks_per
 from .types import I32, I64, PTR, Value
 
@@ -57,7 +57,7 @@ def _atomic_add(f: Function, pointer: Value, amount: int, ordering: str) -> Valu
 
 def _barrier(target: Target) -> str:
     """barrier(barrier, threads): returns once all have called it; what each did before, all see afterwards."""
-    f = Function(BARRIER, [(PTR, "barrier"), (I32, "threads")], linkage="internal", attributes="noinline")
+    f = Function(BARRIER, [(PTR, "barrier"), (I32, "threads")], linkage="internal", attributes=OUTLINED)
     barrier, threads = f.arguments
     arrived, phase = field(f, barrier, Barrier, "arrived"), field(f, barrier, Barrier, "phase")
     # Read before arriving: afterwards the last one may have moved it on already.
