@@ -19,11 +19,12 @@ from ...runtime.errors import UnsupportedError
 from ..dialects.math import ClassificationOp, IsFiniteOp, IsInfOp, IsNaNOp, IsNormalOp
 from ..dialects.scalar import FLUSHES_SUBNORMALS, ApplyScaleOp
 from ..target import Target
-from . import integer, lookup
+from . import lookup
 from .access import Tensor, to_register
 from .conversions import float_cast, float_to_integer, round_to_bfloat
 from .emit import Function
 from .operations import FLOAT, INTEGER, UNSIGNED, power_of_integer
+from .requantize import apply_scale
 from .shifted_scale import ShiftedScale
 from .types import BF16, F16, F32, F64, I1, I64, Value, bits_of, element_of, lanes_of, register_type, vector_type
 from .wide_functions import wide_function
@@ -358,7 +359,7 @@ def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
     shifted = ShiftedScale.of(operation)
     if shifted is not None:
         return shifted.emit(body.f, body.get(shifted.x))
-    return integer.apply_scale(body.f, *body.operands(operation), double_round=operation.double_round)
+    return apply_scale(body.f, operation, *body.operands(operation))
 
 
 @_rule(arith.ConstantOp)

@@ -6,48 +6,6 @@ from .emit import Function
 from .types import F64, I1, I32, I64, Value, bits_of, lanes_of, vector_type
 
 
-def apply_scale(f: Function, value: Value, multiplier: Value, shift: Value, *, double_round: bool) -> Value:
-    """tosa.apply_scale (TOSA 1.0, 4.2): round(value * multiplier / 2**shift) in 64 bits, truncated to i32.
-
-    Where shift > 31, double rounding first adds 1 << 30 with the sign of value.
-    """
-    lanes = lanes_of(value.type)
-    if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
-        # Multipliers of 32 by 32 bits take the lower halves of 64-bit lanes: even and odd lanes apart need no widening.
-        values, shifts = _even_odd(f, value), _even_odd(f, f.cast("zext", shift, I32))
-        arguments = zip(values, _even_odd(f, multiplier), shifts, values, strict=True)
-        even, odd = (f.bitcast(_scale_wide(f, *parts, double_round=double_round), value.type) for parts in arguments)
-        return f.shuffle(even, odd, [lane - lane % 2 + (lanes if lane % 2 else 0) for lane in range(lanes)])
-    wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
-    signs = wide if bits_of(value.type) <= 32 else f.ashr(wide, f.const(wide.type, 32))
-    scaled = _scale_wide(f, wide, factor, f.cast("zext", shift, I64), signs, double_round=double_round)
-    return f.cast("trunc", scaled, I32)
-
-
-def _even_odd(f: Function, value: Value) -> tuple[Value, Value]:
-    """The even and the odd of <2N x i32>, sign-extended to <N x i64>."""
-    pairs = f.bitcast(value, vector_type(I64, lanes_of(value.type) // 2))
-    half = f.const(pairs.type, 32)
-    return f.ashr(f.shl(pairs, half), half), f.ashr(pairs, half)
-
-
-def _scale_wide(
-    f: Function, value: Value, multiplier: Value, shift: Value, signs: Value, *, double_round: bool
-) -> Value:
-    """(value * multiplier + rounding) >> shift in i64. Bit 31 of `signs` tells whether the value is negative."""
-    one = f.const(value.type, 1)
-    product = f.op("mul", value, multiplier)
-    rounding = f.shl(one, f.sub(shift, one))
-    if double_round:
-        # 1 << 30, less 1 << 31 where the value is negative: the sign of an i32 is that very bit. What depends on the
-        # shift only is the same for a whole column.
-        twice = f.select(
-            f.icmp("ugt", shift, f.const(shift.type, 31)), f.const(value.type, 1 << 31), f.zero(value.type)
-        )
-        rounding = f.sub(f.add(rounding, f.lshr(twice, one)), f.and_(signs, twice))
-    return f.ashr(f.add(product, rounding), shift)
-
-
 def divide(f: Function, a: Value, b: Value, *, signed: bool) -> Value:
     """a / b towards zero. Never traps: a / 0 is 0, and the most negative value / -1 wraps."""
     bits, lanes = bits_of(a.type), lanes_of(a.type)

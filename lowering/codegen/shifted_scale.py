@@ -36,11 +36,11 @@ class ShiftedScale:
     @staticmethod
     def of(operation: ApplyScaleOp) -> ShiftedScale | None:
         """None where `operation` is something else, or needs more than 32 bits."""
-        multiplier, shift = _constant(operation.multiplier), _constant(operation.shift)
+        multiplier, shift = constant_integer(operation.multiplier), constant_integer(operation.shift)
         shifted = operation.value.owner
         if multiplier is None or shift is None or not isinstance(shifted, arith.ShLIOp):
             return None
-        left = _constant(shifted.rhs)
+        left = constant_integer(shifted.rhs)
         if left is None or not 1 <= left <= 30 or left >= shift:
             return None
         bits = _bits(shifted.lhs)
@@ -62,7 +62,8 @@ class ShiftedScale:
         return f.add(f.mul(x, f.const(x.type, high)), rest)
 
 
-def _constant(value: SSAValue) -> int | None:
+def constant_integer(value: SSAValue) -> int | None:
+    """The value of an integer `arith.constant`; None for anything else."""
     owner = value.owner
     if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, IntegerAttr):
         return owner.value.value.data
@@ -75,7 +76,7 @@ def _bits(value: SSAValue) -> int:
     width = value.type.width.data
     if not isinstance(value, OpResult):
         return width
-    known = _constant(value)
+    known = constant_integer(value)
     if known is not None:
         return max(known, ~known).bit_length() + 1
     if isinstance(value.op, arith.ExtSIOp):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import IntegerType, i8, i32
+from xdsl.dialects.builtin import IntegerType, UnitAttr, i8, i32
 from xdsl.ir import Attribute
-from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
+from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
 from ...tosa.dialect import RoundingModeAttr
@@ -24,6 +24,7 @@ class ApplyScaleOp(TosaOp):
     SINGLE_ROUND is (value * multiplier + (1 << shift - 1)) >> shift in 64 bits. DOUBLE_ROUND, where shift > 31, first
     adds 1 << 30 with the sign of `value` to the rounding term, which is how gemmlowp rounds twice.
     It stays one operation until code generation, so that a target can use its own multiply-high instructions.
+    With `high_half` every shift is at least 32, so that the upper halves of 64-bit products decide the result.
     `ApplyScaleOp(value, multiplier, shift, "DOUBLE_ROUND")`; load it with `Context.load_op`, as the rest of its dialect
     is in `tosaic.tosa`.
     """
@@ -34,6 +35,7 @@ class ApplyScaleOp(TosaOp):
     multiplier = operand_def(i32)
     shift = operand_def(i8)
     rounding_mode = prop_def(RoundingModeAttr)
+    high_half = opt_prop_def(UnitAttr)
     output = result_def(i32)
 
     traits = traits_def(Pure())

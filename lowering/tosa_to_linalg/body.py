@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from xdsl.dialects import arith, math, tensor
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IndexType, IntegerAttr, IntegerType, i1
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IndexType, IntegerAttr, IntegerType, UnitAttr, i1
 from xdsl.dialects.linalg.ops import IndexOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
@@ -101,10 +101,12 @@ class Body:
     def extract(self, source: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
         return self.append(tensor.ExtractOp(source, indices, element_of(source)))
 
-    def apply_scale(self, value: SSAValue, multiplier: SSAValue, shift: SSAValue, rounding: str) -> SSAValue:
+    def apply_scale(
+        self, value: SSAValue, multiplier: SSAValue, shift: SSAValue, rounding: str, high_half: bool = False
+    ) -> SSAValue:
         """INEXACT_ROUND leaves the choice to us: one rounding is the cheaper one."""
         mode = "SINGLE_ROUND" if rounding == "INEXACT_ROUND" else rounding
-        return self.append(ApplyScaleOp(value, multiplier, shift, mode))
+        return self.append(ApplyScaleOp(value, multiplier, shift, mode, UnitAttr() if high_half else None))
 
     def exp(self, value: SSAValue) -> SSAValue:
         return self.append(math.ExpOp(value))

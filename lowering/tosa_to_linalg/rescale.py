@@ -23,12 +23,14 @@ def _rescale(op: tosa.RescaleOp, b: Builder) -> SSAValue:
     source = element_of(op.input)
     assert isinstance(source, IntegerType)
     wide = source if source.width.data > 32 else i32
+    shifts = constant(op.shift)
+    high_half = shifts is not None and bool((shifts >= 32).all())
 
     def body(body: Body, x: SSAValue, multiplier: SSAValue, shift: SSAValue) -> SSAValue:
         value = body.widen(x, wide, unsigned=input_unsigned)
         if input_zp:
             value = body.sub(value, body.constant(input_zp, wide))
-        scaled = body.apply_scale(value, body.widen(multiplier, i32), shift, op.plain("rounding_mode"))
+        scaled = body.apply_scale(value, body.widen(multiplier, i32), shift, op.plain("rounding_mode"), high_half)
         if output_zp:
             scaled = body.add(scaled, body.constant(output_zp, i32))
         return _limit(body, scaled, target, output_unsigned)

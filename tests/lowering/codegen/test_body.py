@@ -266,6 +266,37 @@ def test_apply_scale(element: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["SINGLE_ROUND", "DOUBLE_ROUND"])
+@pytest.mark.parametrize("low", [-128, 5, 7])
+@given(data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_apply_scale_by_upper_halves(mode: str, low: int, data: st.DataObject) -> None:
+    """Shifts from 32 on, with and without a limit that makes the signs of values immaterial, at and around ties."""
+    zero_point = data.draw(st.integers(4, 6))
+    body = f"""
+    %r = "tosa.apply_scale"(%a0, %a1, %a2)
+      <{{rounding_mode = #tosa.rounding_mode<{mode}>, high_half}}> : (i32, i32, i8) -> i32
+    %zero_point = arith.constant {zero_point} : i32
+    %sum = arith.addi %r, %zero_point : i32
+    %low = arith.constant {low} : i32
+    %above = arith.maxsi %sum, %low : i32
+    linalg.yield %above : i32"""
+    region = elementwise(["640xi32", "640xi32", "640xi8"], ["640xi32"], ["d0"] * 4, body, 1)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
+    shift = rng.integers(32, 63, 640)
+    multiplier = rng.integers(1, 1 << 31, 640)
+    # Values whose products lie about the rounding boundaries of one and of two roundings, and any others.
+    ties = ((2 * rng.integers(-300, 300, 640) + 1) << (shift - 1)) + rng.choice([-(1 << 30), 0, 1 << 30], 640)
+    value = ties // multiplier + rng.integers(-1, 2, 640)
+    value[::4] = rng.integers(-(1 << 31), 1 << 31, 160)
+    value[1::4] = rng.integers(-5, 5, 160)
+    # Powers of two meet the boundaries exactly.
+    multiplier[2::4] = 1 << rng.integers(20, 31, 160)
+    value[2::4] = ties[2::4] // multiplier[2::4]
+    value = np.clip(value, -(1 << 31), (1 << 31) - 1)
+    check(region, [value.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8)])
+
+
+@pytest.mark.parametrize("mode", ["SINGLE_ROUND", "DOUBLE_ROUND"])
 @given(data=st.data())
 @settings(max_examples=8, deadline=None)
 def test_apply_scale_to_shifted_bytes(mode: str, data: st.DataObject) -> None:

@@ -15,7 +15,7 @@ func.func @main(%x: tensor<4x2xi32>) -> tensor<4x2xi8> {
 // CHECK: %s = "tosa.const"() {{.*}} : () -> tensor<2xi8>
 // CHECK: %[[V0:[0-9]+]] = tensor.empty() : tensor<4x2xi8>
 // CHECK: %y = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]} ins(%x, %m, %s : tensor<4x2xi32>, tensor<2xi32>, tensor<2xi8>) outs(%[[V0]] : tensor<4x2xi8>) {
-// CHECK: %[[V1:[0-9]+]] = "tosa.apply_scale"(%[[V2:[0-9]+]], %[[V3:[0-9]+]], %[[V4:[0-9]+]]) <{rounding_mode = #tosa.rounding_mode<DOUBLE_ROUND>}> : (i32, i32, i8) -> i32
+// CHECK: %[[V1:[0-9]+]] = "tosa.apply_scale"(%[[V2:[0-9]+]], %[[V3:[0-9]+]], %[[V4:[0-9]+]]) <{rounding_mode = #tosa.rounding_mode<DOUBLE_ROUND>, high_half}> : (i32, i32, i8) -> i32
 // CHECK: %[[V5:[0-9]+]] = arith.constant 5 : i32
 // CHECK: %[[V6:[0-9]+]] = arith.addi %[[V1]], %[[V5]] : i32
 // CHECK: %[[V7:[0-9]+]] = arith.constant -128 : i32

@@ -1,0 +1,117 @@
+"""`tosa.apply_scale` in the fewest vector instructions that are exact: what follows every quantised contraction.
+
+    (value * multiplier + rounding) >> shift, in 64 bits, with rounding = 2**(shift - 1)
+    and, rounding twice, 2**30 more, or 2**30 less where the value is negative.
+
+Multipliers of 32 by 32 bits take the lower halves of 64-bit lanes: even and odd lanes apart need no widening. Where no
+shift is below 32, floor(floor(x / 2**32) / 2**(shift - 32)) is floor(x / 2**shift): the upper halves of both products,
+put together again, are shifted as 32-bit lanes. All but the value is the same for a whole column, so that a vector costs
+two multiplications, two additions, two shuffles and a shift.
+
+Telling negative values from others costs four more. They round otherwise, but stay at most 0: for value < 0 and
+shift >= 32, value * multiplier + 2**(shift - 1) + 2**30 < 2**shift. So where a zero point is added and then a limit not
+below it enforced, as after a ReLU, their rounding does not matter.
+"""
+
+from __future__ import annotations
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import IntegerType
+from xdsl.ir import Operation, SSAValue
+
+from ..dialects.scalar import ApplyScaleOp
+from .emit import Function
+from .shifted_scale import constant_integer
+from .types import I32, I64, Value, bits_of, lanes_of, vector_type
+
+
+def apply_scale(f: Function, operation: ApplyScaleOp, value: Value, multiplier: Value, shift: Value) -> Value:
+    """The i32 result for `value` (i32 or i48), `multiplier` (i32) and `shift` (i8), all of the same number of lanes."""
+    double_round = operation.double_round
+    signs = double_round and not (operation.high_half is not None and _negative_vanish(operation))
+    lanes = lanes_of(value.type)
+    if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
+        return _scale_pairs(f, operation, value, multiplier, shift, signs=signs)
+    wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
+    negative = wide if bits_of(value.type) <= 32 else f.ashr(wide, f.const(wide.type, 32))
+    amount = f.cast("zext", shift, I64)
+    scaled = f.ashr(_sum(f, wide, factor, amount, negative, double_round=double_round, signs=signs), amount)
+    return f.cast("trunc", scaled, I32)
+
+
+def _scale_pairs(
+    f: Function, operation: ApplyScaleOp, value: Value, multiplier: Value, shift: Value, *, signs: bool
+) -> Value:
+    """Of <2N x i32>: the even and the odd lanes as <N x i64>, then together again."""
+    lanes = lanes_of(value.type)
+    values, shifts = _even_odd(f, value), _even_odd(f, f.cast("zext", shift, I32))
+    factors = _even_odd(f, multiplier)
+    sums = [
+        _sum(f, *parts, parts[0], double_round=operation.double_round, signs=signs)
+        for parts in zip(values, factors, shifts, strict=True)
+    ]
+    if operation.high_half is None:
+        even, odd = (f.bitcast(f.ashr(sum, by), value.type) for sum, by in zip(sums, shifts, strict=True))
+        return f.shuffle(even, odd, [lane - lane % 2 + (lanes if lane % 2 else 0) for lane in range(lanes)])
+    even, odd = (f.bitcast(sum, value.type) for sum in sums)
+    high = f.shuffle(even, odd, [lane + 1 if lane % 2 == 0 else lane + lanes for lane in range(lanes)])
+    amount = f.cast("zext", shift, I32)
+    return f.ashr(high, f.sub(amount, f.const(amount.type, 32)))
+
+
+def _even_odd(f: Function, value: Value) -> tuple[Value, Value]:
+    """The even and the odd of <2N x i32>, sign-extended to <N x i64>."""
+    pairs = f.bitcast(value, vector_type(I64, lanes_of(value.type) // 2))
+    half = f.const(pairs.type, 32)
+    return f.ashr(f.shl(pairs, half), half), f.ashr(pairs, half)
+
+
+def _sum(
+    f: Function, value: Value, multiplier: Value, shift: Value, negative: Value, *, double_round: bool, signs: bool
+) -> Value:
+    """value * multiplier + rounding in i64. Bit 31 of `negative` tells whether the value is; `signs`, if it matters."""
+    one = f.const(value.type, 1)
+    rounding = f.shl(one, f.sub(shift, one))
+    if double_round:
+        # 1 << 30, less 1 << 31 where the value is negative: the sign of an i32 is that very bit.
+        twice = f.select(
+            f.icmp("ugt", shift, f.const(shift.type, 31)), f.const(value.type, 1 << 31), f.zero(value.type)
+        )
+        rounding = f.add(rounding, f.lshr(twice, one))
+        if signs:
+            rounding = f.sub(rounding, f.and_(negative, twice))
+    return f.add(f.op("mul", value, multiplier), rounding)
+
+
+def _negative_vanish(operation: ApplyScaleOp) -> bool:
+    """Whether every result up to 0 ends as the same value: alone, plus a zero point, limited from below by that."""
+    value: SSAValue = operation.output
+    zero_point, limits = 0, (-(1 << 31), (1 << 31) - 1)
+    consumer = _only_consumer(value)
+    if isinstance(consumer, arith.AddiOp):
+        added = constant_integer(consumer.rhs if consumer.lhs is value else consumer.lhs)
+        if added is None:
+            return False
+        zero_point, value, consumer = added, consumer.result, _only_consumer(consumer.result)
+    while isinstance(consumer, arith.MaxSIOp | arith.MinSIOp | arith.TruncIOp):
+        if isinstance(consumer, arith.TruncIOp):
+            assert isinstance(consumer.result.type, IntegerType)
+            half = 1 << (consumer.result.type.width.data - 1)
+            if not -half <= limits[0] <= zero_point <= limits[1] < half:
+                return False
+        else:
+            limit = constant_integer(consumer.rhs if consumer.lhs is value else consumer.lhs)
+            if limit is None:
+                return False
+            if isinstance(consumer, arith.MaxSIOp):
+                if limit >= zero_point:
+                    return True
+                limits = max(limits[0], limit), limits[1]
+            else:
+                limits = limits[0], min(limits[1], limit)
+        value, consumer = consumer.results[0], _only_consumer(consumer.results[0])
+    return False
+
+
+def _only_consumer(value: SSAValue) -> Operation | None:
+    return value.get_user_of_unique_use()
