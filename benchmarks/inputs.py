@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+_PIXELS = {"efficientnet_b0": (0.0, 255.0), "mobilenet_v3_small": (0.0, 255.0)}
+"""What images consist of in the float models whose name begins so, where it is not -1..1."""
+
 
 def _enlarge(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bilinear enlargement of [k, k, c] to [*size, c]."""
@@ -36,6 +39,7 @@ def example_inputs(model: Path, seed: int = 0) -> list[np.ndarray]:
 
     interpreter = Interpreter(str(model), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     generator = np.random.default_rng(seed)
+    low, high = next((pixels for name, pixels in _PIXELS.items() if model.name.startswith(name)), (-1.0, 1.0))
     arrays = []
     for detail in interpreter.get_input_details():
         shape, dtype = tuple(int(size) for size in detail["shape"]), np.dtype(detail["dtype"])
@@ -56,6 +60,6 @@ def example_inputs(model: Path, seed: int = 0) -> list[np.ndarray]:
                 unit = array if image_like else (array + 3) / 6
                 array = np.clip(np.round(limits.min + unit * 255), limits.min, limits.max).astype(dtype)
             elif image_like:
-                array = array * 2 - 1
+                array = low + array * (high - low)
         arrays.append(np.ascontiguousarray(array, dtype))
     return arrays

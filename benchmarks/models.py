@@ -1,88 +1,91 @@
-"""Tosaic against LiteRT, model by model: latency on 1 and 2 threads, load, memory, artifact size, compile time.
+"""Tosaic against LiteRT, OpenVINO, ONNX Runtime and IREE, model by model: python -m benchmarks.models MODELS...
 
-    python -m benchmarks.models ZOO/mobilenet_v1_f32.tflite ZOO/mobilenet_v1_int8.tflite [--seconds 5] [--json out.json]
+    python -m benchmarks.models $TOSAIC_ZOO shared/models --python openvino=OPENVINO/bin/python \
+        --python onnxruntime=ONNXRUNTIME/bin/python --python iree=IREE/bin/python --document --check
 
-Each engine runs in a process of its own; rounds are interleaved; medians; the ratio is Tosaic to LiteRT, below 1 is
-faster. Nothing else may run on the machine. Absolute times move with the machine; ratios taken in one run hold.
+MODELS are .tflite files, or folders of them. What is measured goes into FOLDER/figures.json model by model; a run that
+was cut off goes on where it stopped, and with --again measures anew. Nothing else may run on the machine. Absolute
+times move with the machine; ratios taken in one run hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from . import batches, calls, store
+from .document import write_document
+from .engines import ENGINES
+from .goals import missed
+from .measuring import ROUNDS, measure
+from .processes import EngineError, parse_pythons
+from .roofline import Machine
+from .standings import ratio
+from .subjects import Subject
 
-from benchmarks.engines import EngineProcess, interleave
-from benchmarks.inputs import example_inputs
-
-
-def _deploy(arguments: list[str], cache: Path) -> float:
-    """Seconds of one `deploy` command, Python start included."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    command = [str(Path(sys.executable).with_name("deploy")), *arguments]
-    start = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+PARTS = ("models", "calls", "batches")
 
 
-def measure(model: Path, folder: Path, seconds: float) -> dict[str, float]:
-    """All figures of one .tflite; times in seconds, sizes in bytes."""
-    artifact, cache = folder / f"{model.stem}.module", folder / "cache"
-    figures = {"compile_cold": _deploy([str(model), "-o", str(artifact)], cache)}
-    figures["compile_cached"] = min(_deploy([str(model), "-o", str(artifact)], cache) for _ in range(3))
-    figures["size"], figures["tflite_size"] = artifact.stat().st_size, model.stat().st_size
-    inputs = example_inputs(model)
-    for threads in (1, 2):
-        processes = [
-            EngineProcess("tosaic", artifact, threads, inputs),
-            EngineProcess("litert", model, threads, inputs),
-        ]
-        interleave(processes, seconds)
-        for name, process in zip(("tosaic", "litert"), processes, strict=True):
-            figures[f"{name}_{threads}"] = process.median
-            if threads == 1:
-                figures[f"{name}_load"], figures[f"{name}_rss"] = process.load_seconds, process.added_rss
-            process.close()
-    return figures
+def find_models(paths: Sequence[Path]) -> list[Path]:
+    """The .tflite files among and in `paths`."""
+    return [file for path in paths for file in (sorted(path.glob("*.tflite")) if path.is_dir() else [path])]
 
 
-def main() -> None:
+def describe(name: str, record: Mapping[str, Any]) -> str:
+    """A line for who waits."""
+    if "refused" in record:
+        return f"{name}: not compiled: {record['refused']}"
+    cells = [f"{threads} threads {value:.2f}" for threads in (1, 2) if (value := ratio(record, threads))]
+    return f"{name}: of the best peer's time {', '.join(cells) or 'none to compare with'}"
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path)
-    parser.add_argument("--seconds", type=float, default=5.0, help="measured per model and thread count")
-    parser.add_argument("--json", type=Path, help="also write all figures here")
-    arguments = parser.parse_args()
-    table = Table(title="Tosaic / LiteRT")
-    for column in (
-        "model", "ms, 1 thread", "ratio", "ms, 2 threads", "ratio", "load ms", "RSS MB", "size / .tflite", "compile s",
-    ):  # fmt: skip
-        table.add_column(column, justify="left" if column == "model" else "right")
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for model in arguments.models:
-            results[model.stem] = figures = measure(model, Path(folder), arguments.seconds)
-            row = [model.stem]
-            for threads in (1, 2):
-                ours, theirs = figures[f"tosaic_{threads}"], figures[f"litert_{threads}"]
-                row += [f"{ours * 1e3:.2f} / {theirs * 1e3:.2f}", f"{ours / theirs:.2f}"]
-            row.append(f"{figures['tosaic_load'] * 1e3:.0f} / {figures['litert_load'] * 1e3:.0f}")
-            row.append(f"{figures['tosaic_rss'] / 1e6:.0f} / {figures['litert_rss'] / 1e6:.0f}")
-            row.append(f"{figures['size'] / figures['tflite_size']:.2f}")
-            row.append(f"{figures['compile_cold']:.2f}, cached {figures['compile_cached']:.2f}")
-            table.add_row(*row)
-            print(" | ".join(row), file=sys.stderr, flush=True)
-    Console(width=150).print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    parser.add_argument("models", nargs="*", type=Path, metavar="MODELS")
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="of figures and what is kept")
+    parser.add_argument("--python", action="append", default=[], metavar="ENGINE=PATH", help="an engine's interpreter")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--seconds", type=float, default=0.1, help="of a round of one engine")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--again", action="store_true", help="measure what is known already")
+    parser.add_argument("--document", action="store_true", help="write docs/performance.md and its picture")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a goal is missed")
+    options = parser.parse_args()
+    pythons = parse_pythons(options.python, ENGINES)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.folder / "figures.json"
+    figures = store.read(path)
+    subjects = [Subject(model, options.folder) for model in find_models(options.models)]
+    begin = time.perf_counter()
+    machine = Machine.measured()
+    figures = store.add(path, {"machine": machine.record()})
+    if "models" in options.parts:
+        todo = [each for each in subjects if options.again or each.name not in figures["models"]]
+        for number, subject in enumerate(todo, 1):
+            record = measure(subject, pythons, machine, options.seconds, options.rounds)
+            figures = store.add(path, {"models": {subject.name: record}})
+            elapsed = time.perf_counter() - begin
+            progress = f"[{number}/{len(todo)}, {elapsed:.0f} s] {describe(subject.name, record)}"
+            print(progress, file=sys.stderr, flush=True)
+    for part, measure_part in (("calls", calls.measure), ("batches", batches.measure)):
+        if part in options.parts and (options.again or part not in figures):
+            try:
+                record = measure_part(subjects, options.folder, pythons, machine)
+                figures = store.add(path, {part: record})
+            except EngineError as error:
+                print(f"{part}: {error}", file=sys.stderr)
+            print(f"[{time.perf_counter() - begin:.0f} s] {part}", file=sys.stderr, flush=True)
+    if options.document:
+        write_document(figures)
+    problems = missed(figures)
+    for problem in problems:
+        print(problem)
+    return int(options.check and bool(problems))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,23 +19,11 @@ from benchmarks.inputs import example_inputs
 from tests.importers.test_quantized_models import ABORTING_SOFTMAX, with_all_results
 
 ROOT = Path(__file__).resolve().parents[2]
-PIXEL_RANGE = {"efficientnet_b0": (0, 255), "mobilenet_v3_small": (0, 255)}
-"""The range of the input images of those zoo models that do not take -1..1."""
-
 ZOO_FAST = ["mobilenet_v1_f32", "mobilenet_v2_f32", "mobilenet_v3_small_f32", "unet_128_f32", "bert_mini_f32"]
 ZOO_FAST_INT8 = ["mobilenet_v1_int8", "mobilenet_v2_int8", "mobilenet_v3_small_int8", "unet_128_int8"]
 ZOO_SLOW = ["resnet50_f32", "efficientnet_b0_f32", "ssd_mnv2_320_raw_f32", "mobilenet_v2_f16"]
 ZOO_SLOW_INT8 = ["resnet50_int8", "efficientnet_b0_int8", "ssd_mnv2_320_raw_int8", "bert_mini_int8"]
 ZOO_HYBRID = ["mobilenet_v2_dyn", "bert_mini_dyn"]
-
-
-def inputs_of(model: Path, seed: int = 0) -> list[np.ndarray]:
-    """Example inputs in the range that the model was calibrated for."""
-    inputs = example_inputs(model, seed)
-    for name, (low, high) in PIXEL_RANGE.items():
-        if model.name.startswith(name) and inputs[0].dtype == np.float32:
-            inputs[0] = (low + (inputs[0] + 1) / 2 * (high - low)).astype(np.float32)
-    return inputs
 
 
 def run_litert(model: Path, inputs: list[np.ndarray], resolver: OpResolverType) -> list[np.ndarray]:
@@ -62,7 +50,7 @@ def relative_error(actual: np.ndarray, exact: np.ndarray) -> float:
 
 
 def check_bit_for_bit(model: Path, threads: int) -> None:
-    inputs = inputs_of(model)
+    inputs = example_inputs(model)
     expected = run_litert(model, inputs, OpResolverType.BUILTIN_REF)
     for actual, reference in zip(run_tosaic(model, inputs, threads), expected, strict=True):
         np.testing.assert_array_equal(actual, reference)
@@ -80,7 +68,7 @@ def check_as_exact_as_litert(model: Path, threads: int, samples: int = 3) -> Non
     artifact = tosaic.lowering.compile(module.clone(), devices=[f"cpu:{threads}"])
     with tosaic.runtime.load(artifact) as program:
         for seed in range(samples):
-            inputs = inputs_of(model, seed)
+            inputs = example_inputs(model, seed)
             exact = tosaic.tosa.evaluate(module, function, inputs, float64=True)
             ours.append([relative_error(*pair) for pair in zip(program.run(inputs), exact, strict=True)])
             for resolver, errors in peers.items():

@@ -16,7 +16,8 @@ import tosaic.lowering
 import tosaic.runtime
 import tosaic.tosa
 
-from tests.end_to_end.test_models import ROOT, ZOO_FAST, ZOO_FAST_INT8, ZOO_HYBRID, ZOO_SLOW, ZOO_SLOW_INT8, inputs_of
+from benchmarks.inputs import example_inputs
+from tests.end_to_end.test_models import ROOT, ZOO_FAST, ZOO_FAST_INT8, ZOO_HYBRID, ZOO_SLOW, ZOO_SLOW_INT8
 
 DIGITS = [ROOT / "models" / "digits" / f"digits_{kind}.tflite" for kind in ("f32", "int8")]
 ZOO = [*ZOO_FAST, *ZOO_FAST_INT8, *ZOO_SLOW, *ZOO_SLOW_INT8, *ZOO_HYBRID]
@@ -68,7 +69,7 @@ def check_converter_text(model: Path, folder: Path) -> None:
     """A model through Arm's converter and our compiler gives what it gives through our importer, within rounding."""
     text = folder / f"{model.stem}.mlir"
     run(tool("tosa-converter-for-tflite"), str(model), "--text", "-o", str(text))
-    inputs = inputs_of(model)
+    inputs = example_inputs(model)
     results = []
     for module in (tosaic.tosa.read(text), tosaic.importers.import_model(model)):
         with tosaic.runtime.load(tosaic.lowering.compile(module)) as program:

@@ -14,7 +14,7 @@ import tosaic.importers
 import tosaic.lowering
 import tosaic.runtime
 
-from .test_models import inputs_of
+from benchmarks.inputs import example_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "models" / "digits" / "digits_int8.tflite"
@@ -27,7 +27,7 @@ def run(model: Path, devices: str, inputs: list[np.ndarray]) -> list[np.ndarray]
 
 
 def assert_same_on_both(model: Path) -> None:
-    inputs = inputs_of(model)
+    inputs = example_inputs(model)
     for reference, cpu in zip(run(model, "reference", inputs), run(model, "cpu", inputs), strict=True):
         np.testing.assert_array_equal(reference, cpu)
 

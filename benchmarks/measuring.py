@@ -1,0 +1,120 @@
+"""All figures of one model: compiled, loaded and run by every engine."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import compilers
+from .agreement import differences, is_equal
+from .processes import EngineError, EngineProcess, interleave
+from .roofline import Machine, measure_dispatches
+from .subjects import F32, Subject
+
+THREADS = (1, 2)
+OURS = ("tosaic", "tosaic_bf16")
+ROUNDS = 7
+
+
+def measure(
+    subject: Subject, pythons: Mapping[str, str], machine: Machine, seconds: float, rounds: int = ROUNDS
+) -> dict[str, Any]:
+    """The record of a model: times in seconds, sizes in bytes.
+
+    class, twin, date: of the model. refused: why we cannot compile it; then there is no more.
+    compile: "cold", "cached" and "iree". size: "artifact" and "tflite". exact: whether we equal the reference.
+    engines: by name "times" by threads, "load", "rss", "version" and `differences` of the results, or "refused".
+    dispatches: see `roofline`.
+    """
+    record: dict[str, Any] = {"class": subject.kind, "twin": subject.twin, "engines": {}}
+    record["date"] = datetime.date.today().isoformat()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files: dict[str, tuple[str, Path]] = {}
+        try:
+            files |= _compile(subject, folder, record)
+        except EngineError as error:
+            return {**record, "refused": str(error)}
+        files |= _peers(subject, pythons, record)
+        inputs = subject.inputs()
+        reference = _reference(subject, pythons, record)
+        for threads in THREADS:
+            with _processes(files, pythons, threads, inputs, record) as processes:
+                for name, process in processes.items():
+                    engine = record["engines"].setdefault(name, {"times": {}})
+                    engine["version"] = process.version
+                    engine["load"] = min(process.load, engine.get("load", process.load))
+                    engine.setdefault("rss", process.rss)
+                    if threads == THREADS[0] and reference is not None:
+                        outputs = process.outputs(folder / "outputs.npz")
+                        engine |= differences(outputs, reference)
+                        if name == "tosaic":
+                            record["exact"] = is_equal(outputs, reference)
+                interleave(list(processes.values()), seconds, rounds)
+                for name, process in processes.items():
+                    record["engines"][name]["times"][str(threads)] = process.median
+        record["dispatches"] = measure_dispatches(files["tosaic"][1], inputs, machine)
+    return record
+
+
+def _compile(subject: Subject, folder: Path, record: dict[str, Any]) -> dict[str, tuple[str, Path]]:
+    """Our artifacts, by what the record calls them, with the engine that opens them."""
+    artifact, cache = folder / f"{subject.name}.module", folder / "cache"
+    cold = compilers.deploy(subject.path, artifact, cache=cache)
+    cached = min(compilers.deploy(subject.path, artifact, cache=cache) for _ in range(2))
+    record["compile"] = {"cold": cold, "cached": cached}
+    record["size"] = {"artifact": artifact.stat().st_size, "tflite": subject.path.stat().st_size}
+    files = {"tosaic": ("tosaic", artifact)}
+    if subject.kind == F32:
+        narrow = folder / f"{subject.name}-bf16.module"
+        try:
+            compilers.deploy(subject.path, narrow, "--precision", "bf16")
+            files["tosaic_bf16"] = ("tosaic", narrow)
+        except EngineError as error:
+            record["engines"]["tosaic_bf16"] = {"refused": str(error)}
+    return files
+
+
+def _peers(subject: Subject, pythons: Mapping[str, str], record: dict[str, Any]) -> dict[str, tuple[str, Path]]:
+    """What the peers open: the model itself, its .onnx file, or what IREE compiled."""
+    files = {name: (name, subject.path) for name in ("litert", "openvino", "openvino_bf16")}
+    if subject.onnx is not None:
+        files["onnxruntime"] = ("onnxruntime", subject.onnx)
+    try:
+        binary, record["compile"]["iree"] = compilers.iree_binary(pythons["iree"], subject)
+        files["iree"] = ("iree", binary)
+    except EngineError as error:
+        record["engines"]["iree"] = {"refused": str(error)}
+    return files
+
+
+def _reference(subject: Subject, pythons: Mapping[str, str], record: dict[str, Any]) -> Any:
+    try:
+        return subject.reference(pythons["litert_reference"])
+    except EngineError as error:
+        record["reference_refused"] = str(error)
+        return None
+
+
+@contextlib.contextmanager
+def _processes(
+    files: Mapping[str, tuple[str, Path]],
+    pythons: Mapping[str, str],
+    threads: int,
+    inputs: Path,
+    record: dict[str, Any],
+) -> Iterator[dict[str, EngineProcess]]:
+    """The engines that can run the model; one after the other, so that none disturbs the loading of another."""
+    with contextlib.ExitStack() as stack:
+        processes = {}
+        for name, (engine, path) in files.items():
+            try:
+                process = EngineProcess(engine, pythons[engine], path, threads, inputs)
+                processes[name] = stack.enter_context(process)
+            except EngineError as error:
+                record["engines"][name] = {"refused": str(error)}
+        yield processes
