@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import cast
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.dialects.linalg.attrs import IteratorType
@@ -11,6 +12,7 @@ from xdsl.dialects.tensor import PadOp
 from xdsl.ir import Operation, SSAValue
 
 from ..tosa.elements import numpy_dtype
+from .attention import Stages, is_product
 from .dialects import tiled
 from .dialects.dispatch import RegionOp, dynamic_dims
 from .dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
@@ -55,6 +57,8 @@ def arithmetic_dtype(region: RegionOp) -> str:
 def root_name(region: RegionOp) -> str:
     """One word for what the dispatch does, such as "conv_2d"; fit for the name of a function."""
     work = _work(region)
+    if Stages.of(work) is not None:
+        return "attention"
     return _word(work[0]) if work else "copy"
 
 
@@ -63,6 +67,10 @@ def describe(region: RegionOp) -> str:
     work = _work(region)
     if not work:
         return "copy"
+    stages = Stages.of(work)
+    if stages is not None:
+        depth = _size(stages.scores.get_static_loop_ranges()[-1])
+        return f"attention {_type(stages.mixed.res[0])}, scores {_type(stages.scores.res[0])}, depth {depth}"
     text = _describe_root(work[0])
     return f"{text} + {_body_size(work[1])} element-wise" if len(work) > 1 and isinstance(work[1], GenericOp) else text
 
@@ -85,6 +93,8 @@ def _flops(op: Operation) -> int:
         return 2 * prod(shape_of(op.result)) * shape_of(op.lhs)[-1]
     if isinstance(op, tiled.Conv2DOp):
         return 2 * prod(shape_of(op.result)) * prod(op.kernel.get_values()) * shape_of(op.image)[-1]
+    if is_product(op):
+        return 2 * prod(cast(GenericOp, op).get_static_loop_ranges())
     if isinstance(op, GenericOp):
         return _body_size(op) * prod(op.get_static_loop_ranges())
     if isinstance(op, NamedOp):

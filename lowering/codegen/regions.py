@@ -11,9 +11,11 @@ from xdsl.dialects.tensor import ConcatOp, ExtractSliceOp, InsertSliceOp, PadOp
 from xdsl.ir import Operation
 
 from ...runtime.errors import UnsupportedError
+from ..attention import Stages
 from ..dialects import linalg, tiled
 from ..dialects.dispatch import RegionOp
 from ..target import Target
+from .attention import emit_attention
 from .contraction import emit_matmul
 from .convolution import emit_convolution
 from .depthwise import emit_depthwise
@@ -63,6 +65,9 @@ def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     context = KernelContext(region, target, name)
     if not context.operations:
         return context.finish(emit_copies(context))
+    stages = Stages.of(context.operations)
+    if stages is not None:
+        return context.finish(emit_attention(context, stages))
     # A pad in front of a root is the root's affair.
     root = next((op for op in context.operations if not isinstance(op, PadOp)), context.operations[0])
     emitter = _EMITTERS.get(type(root))

@@ -14,6 +14,7 @@ from xdsl.ir import Block, BlockArgument, Operation, OpResult, Region, SSAValue
 from xdsl.rewriter import Rewriter
 
 from ...tosa.elements import numpy_dtype
+from ..attention import is_product
 from ..dialects.dispatch import RegionOp, YieldOp
 from ..dialects.linalg import PlainContraction
 from ..dialects.scalar import FLUSHES_SUBNORMALS
@@ -33,12 +34,15 @@ class Narrowing:
     def run(self) -> None:
         results = narrow_results(self.function)
         for region in regions(self.function):
+            products = [op for op in region.body.block.ops if is_product(op)]  # their bodies will widen factors
             for argument, value in zip(list(region.body.block.args), region.inputs, strict=True):
                 if argument.type != value.type:
                     self._read_narrow(argument)
             for op in region.body.block.ops:
                 if contracts_floats(op):
                     self._round_operands(region, cast(PlainContraction, op))
+                elif op in products:
+                    self._round_factors(region, cast(GenericOp, op))
             for index, result in enumerate(list(region.outputs)):
                 if result in results:
                     self._store_narrow(region, index)
@@ -80,6 +84,20 @@ class Narrowing:
             if tensor_type(argument).get_element_type() == f32:
                 region.operands[argument.index] = self._round(region.inputs[argument.index], region)
                 self._read_narrow(argument)
+
+    def _round_factors(self, region: RegionOp, product: GenericOp) -> None:
+        for factor in list(product.inputs):
+            if tensor_type(factor).get_element_type() != f32:
+                continue
+            if isinstance(factor, BlockArgument):
+                region.operands[factor.index] = self._round(region.inputs[factor.index], region)
+                self._read_narrow(factor)
+            elif is_elementwise_result(factor):
+                computed = cast(OpResult, factor)
+                generic = cast(GenericOp, computed.op)
+                self._round_result(generic, computed.index)
+                for use in list(generic.res[computed.index].uses):
+                    _widen_argument(cast(GenericOp, use.operation), use.index, self.narrow)
 
     def _round(self, value: SSAValue, reader: RegionOp) -> SSAValue:
         """`value` rounded by a region of its own in front of `reader`, or of the first that asked for it."""

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, bf16, f32
 from xdsl.dialects.func import FuncOp
-from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import (
     CollapseShapeOp,
@@ -25,6 +24,7 @@ from xdsl.dialects.tensor import (
 )
 from xdsl.ir import Operation, OpResult, SSAValue, Use
 
+from ..attention import is_product, is_reducing
 from ..dialects.dispatch import RegionOp
 from ..dialects.linalg import PlainContraction
 from ..dialects.linalg.windows import WindowOp
@@ -73,7 +73,7 @@ def outer_uses(value: SSAValue) -> Iterator[Use]:
 def is_elementwise_result(value: SSAValue) -> bool:
     """Whether a generic without reductions computes `value`."""
     op = value.op if isinstance(value, OpResult) else None
-    return isinstance(op, GenericOp) and not _reduces(op)
+    return isinstance(op, GenericOp) and not is_reducing(op)
 
 
 def contracts_floats(op: Operation) -> bool:
@@ -107,12 +107,8 @@ def _is_moved(value: SSAValue) -> bool:
 def _is_reduced(value: SSAValue) -> bool:
     region = value.owner.parent_op() if isinstance(value, OpResult) else None
     return isinstance(region, RegionOp) and any(
-        isinstance(op, GenericOp) and _reduces(op) for op in region.body.block.ops
+        isinstance(op, GenericOp) and is_reducing(op) for op in region.body.block.ops
     )
-
-
-def _reduces(op: GenericOp) -> bool:
-    return any(iterator.data == IteratorType.REDUCTION for iterator in op.iterator_types)
 
 
 def _floats_around(region: RegionOp) -> set[SSAValue]:
@@ -121,7 +117,8 @@ def _floats_around(region: RegionOp) -> set[SSAValue]:
 
 
 def _is_contracted(use: Use) -> bool:
-    return any(isinstance(inner.operation, PlainContraction | WindowOp) for inner in _inner_uses(use))
+    readers = [inner.operation for inner in _inner_uses(use)]
+    return any(isinstance(op, PlainContraction | WindowOp) or is_product(op) for op in readers)
 
 
 def _inner_uses(use: Use) -> Iterator[Use]:
