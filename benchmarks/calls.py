@@ -24,13 +24,13 @@ _ROUND_SECONDS = 0.1
 def measure(subjects: Sequence[Subject], folder: Path, pythons: Mapping[str, str], machine: Machine) -> dict[str, Any]:
     """The record of the model (see `measuring`), of which "times" matter."""
     path = folder / "dense_f32.tflite"
-    weights = _weights()
+    weights = layers()
     path.write_bytes(tflite_model(weights))
     write_onnx(weights, path.with_name("dense.onnx"))
     return measure_model(Subject(path, folder), pythons, machine, _ROUND_SECONDS)
 
 
-def _weights() -> list[tuple[np.ndarray, np.ndarray]]:
+def layers() -> list[tuple[np.ndarray, np.ndarray]]:
     """[N, K] and [N] of each layer."""
     generator = np.random.default_rng(0)
     return [
