@@ -43,6 +43,32 @@ def describe(name: str, record: Mapping[str, Any]) -> str:
     return f"{name}: of the best peer's time {', '.join(cells) or 'none to compare with'}"
 
 
+def run(subjects: Sequence[Subject], options: argparse.Namespace, path: Path) -> dict[str, Any]:
+    """Measure what the file at `path` lacks, and return all that it has then. What fails is told and left out."""
+    pythons = parse_pythons(options.python, ENGINES)
+    begin = time.perf_counter()
+    machine = Machine.measured()
+    figures = store.add(path, {"machine": machine.record()})
+    todo = [each for each in subjects if options.again or each.name not in figures["models"]]
+    for number, subject in enumerate(todo if "models" in options.parts else [], 1):
+        try:
+            record = measure(subject, pythons, machine, options.seconds, options.rounds)
+            figures = store.add(path, {"models": {subject.name: record}})
+            line = describe(subject.name, record)
+        except EngineError as error:
+            line = f"{subject.name}: {error}"
+        print(f"[{number}/{len(todo)}, {time.perf_counter() - begin:.0f} s] {line}", file=sys.stderr, flush=True)
+    for part, measure_part in (("calls", calls.measure), ("batches", batches.measure)):
+        if part in options.parts and (options.again or part not in figures):
+            try:
+                figures = store.add(path, {part: measure_part(subjects, options.folder, pythons, machine)})
+                line = part
+            except EngineError as error:
+                line = f"{part}: {error}"
+            print(f"[{time.perf_counter() - begin:.0f} s] {line}", file=sys.stderr, flush=True)
+    return figures
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path, metavar="MODELS")
@@ -55,30 +81,12 @@ def main() -> int:
     parser.add_argument("--document", action="store_true", help="write docs/performance.md and its picture")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a goal is missed")
     options = parser.parse_args()
-    pythons = parse_pythons(options.python, ENGINES)
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "figures.json"
     figures = store.read(path)
     subjects = [Subject(model, options.folder) for model in find_models(options.models)]
-    begin = time.perf_counter()
-    machine = Machine.measured()
-    figures = store.add(path, {"machine": machine.record()})
-    if "models" in options.parts:
-        todo = [each for each in subjects if options.again or each.name not in figures["models"]]
-        for number, subject in enumerate(todo, 1):
-            record = measure(subject, pythons, machine, options.seconds, options.rounds)
-            figures = store.add(path, {"models": {subject.name: record}})
-            elapsed = time.perf_counter() - begin
-            progress = f"[{number}/{len(todo)}, {elapsed:.0f} s] {describe(subject.name, record)}"
-            print(progress, file=sys.stderr, flush=True)
-    for part, measure_part in (("calls", calls.measure), ("batches", batches.measure)):
-        if part in options.parts and (options.again or part not in figures):
-            try:
-                record = measure_part(subjects, options.folder, pythons, machine)
-                figures = store.add(path, {part: record})
-            except EngineError as error:
-                print(f"{part}: {error}", file=sys.stderr)
-            print(f"[{time.perf_counter() - begin:.0f} s] {part}", file=sys.stderr, flush=True)
+    if subjects:
+        figures = run(subjects, options, path)
     if options.document:
         write_document(figures)
     problems = missed(figures)
