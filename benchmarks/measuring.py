@@ -40,8 +40,7 @@ def measure(
         except EngineError as error:
             return {**record, "refused": str(error)}
         files |= _peers(subject, pythons, record)
-        inputs = subject.inputs()
-        reference = _reference(subject, pythons, record)
+        reference, inputs = _reference(subject, pythons, record), subject.inputs
         for threads in THREADS:
             with _processes(files, pythons, threads, inputs, record) as processes:
                 for name, process in processes.items():

@@ -61,7 +61,7 @@ def test_a_small_model_is_the_same_to_us_and_to_the_reference(tmp_path: Path) ->
     (expected,) = subject.reference(sys.executable)
     artifact = tmp_path / "dense.module"
     assert deploy(path, artifact) > 0
-    with EngineProcess("tosaic", sys.executable, artifact, 1, subject.inputs()) as process:
+    with EngineProcess("tosaic", sys.executable, artifact, 1, subject.inputs) as process:
         (actual,) = process.outputs(tmp_path / "outputs.npz")
     # Sums of 64 products of numbers about 1, in three layers.
     np.testing.assert_allclose(
