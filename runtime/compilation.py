@@ -146,22 +146,33 @@ def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | 
 def compile_source(
     source: Source, options: Options, cache: Cache | None, dump_folder: Path | None, report: Report
 ) -> Artifact:
-    """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise."""
+    """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise.
+
+    A program in reduced precision tells its error: it is compiled in full as well and compared.
+    """
     module = _import(source, options, report)
     from ..lowering import compile
     from .calibration import measured_rates
 
-    artifact = compile(
-        module,
-        devices=options.compiled_devices(),
-        target=options.resolve_targets(),
-        precision=options.precision,
-        place=options.place,
-        rates=measured_rates,
-        dump_dir=dump_folder,
-        report=report,
-    )
-    artifact = replace(artifact, metadata={**artifact.metadata, "source": source.name})
+    def compiled(precision: str | None) -> Artifact:
+        return compile(
+            module,
+            devices=options.compiled_devices(),
+            target=options.resolve_targets(),
+            precision=precision,
+            place=options.place,
+            rates=measured_rates,
+            dump_dir=dump_folder if precision == options.precision else None,
+            report=report,
+        )
+
+    artifact = compiled(options.precision)
+    metadata = {**artifact.metadata, "source": source.name}
+    if options.precision is not None:
+        from .accuracy import describe_error
+
+        metadata["accuracy"] = f"{options.precision}, {describe_error(artifact, compiled(None))}"
+    artifact = replace(artifact, metadata=metadata)
     if cache:
         cache.store(cache_key(source.data, options.key()), artifact)
     return artifact

@@ -14,6 +14,7 @@ from xdsl.dialects.linalg.ops import FillOp, GenericOp
 from xdsl.dialects.tensor import CollapseShapeOp, DimOp, ExpandShapeOp, ExtractOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
+from ...runtime.artifact import ALIGNMENT
 from ...runtime.errors import UnsupportedError
 from ..dialects.dispatch import RegionOp, dynamic_dims
 from ..ir import LOOPLESS, constant_array, view_source
@@ -220,6 +221,7 @@ class KernelContext:
         return f.mul(begin, i64(grain)), f.min(f.mul(end, i64(grain)), i64(total))
 
     def finish(self, scratch_bytes: int = 0) -> Kernel:
+        scratch_bytes = -(-scratch_bytes // ALIGNMENT) * ALIGNMENT
         return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs), self._arguments)
 
 

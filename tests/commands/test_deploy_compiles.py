@@ -117,6 +117,16 @@ def test_less_precision_still_reads_digits(deploy: Deploy, tmp_path: Path) -> No
         assert 0 < error < 0.05, "bf16 has eight bits of significand"
 
 
+def test_less_precision_tells_its_error(deploy: Deploy, tmp_path: Path) -> None:
+    outcome = deploy(MODEL, "--precision", "bf16")
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("accuracy"))
+    found = re.fullmatch(r"accuracy bf16, relative error (\S+) beside f32 on 3 random inputs", line)
+    assert found and 0 < float(found[1]) < 0.1
+    other = tmp_path / "other.module"
+    assert deploy(MODEL, "--precision", "bf16", "--target-triple", "aarch64-linux-gnu", "-o", other).code == 0
+    assert Artifact.load(other).metadata["accuracy"].startswith("bf16, error not measured: ")
+
+
 def test_a_batch_is_stacked(deploy: Deploy, tmp_path: Path) -> None:
     assert deploy(MODEL, "--input", DIGITS / "samples", "--output", tmp_path / "out.npz") == Outcome(0, "", "")
     with np.load(tmp_path / "out.npz") as results:
