@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..dialects.tiled import Conv2DOp
 from ..ir import tensor_type
 from .arithmetic import i64
-from .contraction import emit_sweep, plain_rows, unpacking
+from .contraction import emit_sweep, plain_rows, tile_output, unpacking
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
@@ -21,8 +21,10 @@ from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run, row_stride
 from .product import product_of
 from .sweep import LeftSide, Sweep
-from .types import Value, memory_type
+from .types import F32, Value, memory_type
 from .window import Window, integers, pair
+from .winograd import Winograd
+from .winograd_plan import winograd_plan
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,25 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
         pair(root.dilations),
         (top, leftmost),
     )
+    linear = Epilogue(context, root).rows_are_linear
+
+    def indices(f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
+        if linear:
+            return [i64(0), i64(0), row, column]
+        pixel = f.urem(row, i64(out_height * out_width))
+        image = f.udiv(row, i64(out_height * out_width))
+        return [image, f.udiv(pixel, i64(out_width)), f.urem(pixel, i64(out_width)), column]
+
     pointer = context.tensor(root.image).pointer
+    plan = None
+    if (product.panel, product.right, product.accumulator, product.k0) == (F32, F32, F32, 1) and conversion.is_copy:
+        plan = winograd_plan(context.target, window, images, channels, panels, n0, m0)
+    if plan is not None:
+        output = tile_output(context, root, product, n0, n, indices)
+        filter = context.tensor(root.filter).pointer
+        pad_value = root.pad_value.value.data if root.pad_value else 0
+        winograd = Winograd(plan, product, window, channels, panels, n0, pointer, filter, pad_value, output)
+        return winograd.emit(context.f, context.scratch, context.thread, context.threads)
     left: LeftSide
     if window.is_pointwise:
         left, pitch = plain_rows(pointer, product, conversion, m, channels, m0, filter_type)
@@ -138,15 +158,6 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
     product, stored = unpacking(product, m, m0)
     kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
     sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False, stored=stored)
-
-    linear = Epilogue(context, root).rows_are_linear
-
-    def indices(f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
-        if linear:
-            return [i64(0), i64(0), row, column]
-        pixel = f.urem(row, i64(out_height * out_width))
-        image = f.udiv(row, i64(out_height * out_width))
-        return [image, f.udiv(pixel, i64(out_width)), f.urem(pixel, i64(out_width)), column]
 
     return emit_sweep(context, root, root.filter, sweep, left, n, indices)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .arithmetic import i64
 from .emit import OUTLINED, Function
 from .product import Product
-from .types import Value, bits_of
+from .types import Value, bits_of, is_float
 
 _BODY = 48
 """Multiply-adds that one iteration of the k loop holds at most: more costs compile time and gains nothing."""
@@ -75,14 +75,13 @@ class Microkernel:
         pointers = [left, right, *([rest.pop()] if stored is not None else [])]
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
-        if accumulate:
-            values = [f.load(self.product.sums, slot, alignment) for slot in slots]
-        else:
-            values = [f.zero(self.product.sums)] * len(slots)
+        values = [f.zero(self.product.sums)] * len(slots)
         for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
             pointers, values = self._steps(f, pointers, values, number, unroll, stored)
+        add = f.fadd if is_float(self.product.accumulator) else f.add
         for value, slot in zip(values, slots, strict=True):
-            f.store(value, slot, alignment)
+            total = add(f.load(self.product.sums, slot, alignment), value) if accumulate else value
+            f.store(total, slot, alignment)
 
     @property
     def vector_bytes(self) -> int:

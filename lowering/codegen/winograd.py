@@ -1,0 +1,240 @@
+"""`tiled.conv_2d` of 3x3 windows by Winograd's algorithm: fewer products, between three transforms.
+
+A unit of work is a block of tiles times one panel of the filter. A thread transforms the pixels of a block once; for
+each panel it transforms a part of the filter's channels, multiplies each of the points^2 components (a small matrix
+product by the usual micro-kernel), and goes on with the next part. Then each tile of sums is transformed back, and its
+results go through the epilogue. All of it stays in scratch that fits the second cache; the filter in memory is tiled as
+for direct convolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .arithmetic import i64
+from .emit import Function
+from .microkernel import Microkernel
+from .panel import Conversion, copy_run, fill_run
+from .product import Product
+from .tile_output import TileOutput
+from .types import I64, PTR, Value
+from .window import Window
+from .winograd_plan import Layout, WinogradPlan
+from .winograd_transform import TAPS, apply_columns, apply_rows
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """The convolution of images [images, h, w, channels] at `image` with panels [9 * channels, n0] at `filter`."""
+
+    plan: WinogradPlan
+    product: Product
+    window: Window
+    channels: int
+    panels: int
+    n0: int
+    image: Value
+    filter: Value
+    pad_value: int | float
+    output: TileOutput
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.plan, self.channels, self.n0)
+
+    def emit(self, f: Function, scratch: Value, thread: Value, threads: Value) -> int:
+        """Emits thread `thread`'s share; returns bytes of scratch per thread."""
+        plan, panels = self.plan, self.panels
+        for helper in (self._image_transform(f), self._filter_transform(f), self._result_transform(f)):
+            f.attach(helper)
+        kernel = Microkernel(self.product, plan.m0, self.n0, self.layout.pixel_row, self.product.panel_step)
+        for accumulate in (False, True) if plan.channels < self.channels else (False,):
+            f.attach(kernel.function(_tile(f, accumulate=accumulate), plan.channels, accumulate=accumulate))
+        units = i64(plan.blocks * panels)
+        first = f.udiv(f.mul(thread, units), threads)
+        last = f.udiv(f.mul(f.add(thread, i64(1)), units), threads)
+        with f.loop(first, last, carried=[i64(-1)]) as unit:
+            block, panel = f.udiv(unit.index, i64(panels)), f.urem(unit.index, i64(panels))
+            start = f.mul(block, i64(plan.rows))
+            with f.if_(f.icmp("ne", block, unit.values[0])):
+                self._pixels(f, scratch, start)
+            self._products(f, scratch, panel)
+            self._results(f, scratch, start, panel)
+            unit.yield_(block)
+        return self.layout.bytes
+
+    # Pixels
+
+    def _pixels(self, f: Function, scratch: Value, start: Value) -> None:
+        """Transforms the pixels of the block's tiles; rows beyond the last tile repeat it."""
+        layout, plan = self.layout, self.plan
+        points, outputs = plan.transforms.points, plan.transforms.outputs
+        height, width = self.window.image
+        pixel_bytes = 4 * self.channels
+        with f.loop(0, plan.rows) as row:
+            tile = f.min(f.add(start, row.index), i64(plan.tiles - 1))
+            image, y, x = self._position(f, tile)
+            top = f.sub(f.mul(y, i64(outputs)), i64(self.window.before[0]))
+            left = f.sub(f.mul(x, i64(outputs)), i64(self.window.before[1]))
+            source = f.gep(self.image, f.mul(image, i64(height * width * pixel_bytes)))
+            to = f.gep(scratch, f.mul(row.index, i64(layout.pixel_row)))
+            # Unsigned, so that what lies above or left of the image is beyond its end.
+            inside = f.and_(
+                f.icmp("ult", top, i64(max(height - points + 1, 0))),
+                f.icmp("ult", left, i64(max(width - points + 1, 0))),
+            )
+            with f.if_(inside):
+                corner = f.gep(source, f.mul(f.add(f.mul(top, i64(width)), left), i64(pixel_bytes)))
+                f.call("void", f"{f.name}.image", [corner, i64(width * pixel_bytes), to])
+            with f.if_(f.xor(inside, f.const("i1", True))):
+                patch = f.gep(scratch, layout.patch_at)
+                self._patch(f, source, top, left, patch)
+                f.call("void", f"{f.name}.image", [patch, i64(layout.patch_row), to])
+
+    def _position(self, f: Function, tile: Value) -> tuple[Value, Value, Value]:
+        """(image, row of tiles, column of tiles) of a tile."""
+        down, across = (-(-size // self.plan.transforms.outputs) for size in self.window.output)
+        image, within = f.udiv(tile, i64(down * across)), f.urem(tile, i64(down * across))
+        return image, f.udiv(within, i64(across)), f.urem(within, i64(across))
+
+    def _patch(self, f: Function, source: Value, top: Value, left: Value, patch: Value) -> None:
+        """Copies the pixels of a tile at the edge, with what lies beyond it."""
+        height, width = self.window.image
+        conversion = Conversion(self.product.target, self.product.panel, self.product.panel)
+        points = self.plan.transforms.points
+        with f.loop(0, points) as row, f.loop(0, points) as column:
+            y, x = f.add(top, row.index), f.add(left, column.index)
+            at = f.add(f.mul(row.index, i64(points)), column.index)
+            to = f.gep(patch, f.mul(at, i64(4 * self.channels)))
+            inside = f.and_(f.icmp("ult", y, i64(height)), f.icmp("ult", x, i64(width)))
+            with f.if_(inside):
+                pixel = f.gep(source, f.mul(f.add(f.mul(y, i64(width)), x), i64(4 * self.channels)))
+                copy_run(f, conversion, pixel, to, self.channels)
+            with f.if_(f.xor(inside, f.const("i1", True))):
+                fill_run(f, conversion, to, self.channels, self.pad_value)
+
+    def _image_transform(self, caller: Function) -> Function:
+        """image(pixels, bytes from one row of pixels to the next, to): one tile, all channels."""
+        parameters = [(f"{PTR} noalias readonly", "pixels"), (I64, "pitch"), (f"{PTR} noalias", "to")]
+        f = Function(f"{caller.name}.image", parameters, attributes="noinline")
+        pixels, pitch, to = f.arguments
+        matrix, points = self.plan.transforms.image, self.plan.transforms.points
+        with f.loop(0, 4 * self.channels, self._vector_bytes) as channel:
+            corner = f.gep(pixels, channel.index)
+            lines = []
+            for i in range(points):
+                line = f.gep(corner, f.mul(pitch, i64(i)))
+                lines.append(apply_rows(f, matrix, self._load(f, line, points, 4 * self.channels)))
+            self._store_points(
+                f,
+                f.gep(to, channel.index),
+                [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)],
+                self.layout.pixels_point,
+            )
+        return f
+
+    # Products
+
+    def _products(self, f: Function, scratch: Value, panel: Value) -> None:
+        """The sums of the block's tiles over all channels, in parts."""
+        layout, plan = self.layout, self.plan
+        panel_bytes = 4 * TAPS**2 * self.channels * self.n0
+        source = f.gep(self.filter, f.mul(panel, i64(panel_bytes)))
+        with f.loop(0, self.channels // plan.channels) as part:
+            channel = f.mul(part.index, i64(plan.channels))
+            transformed = f.gep(scratch, layout.filter_at)
+            f.call("void", f"{f.name}.filter", [f.gep(source, f.mul(channel, i64(4 * self.n0))), transformed])
+            pixels = f.gep(scratch, f.mul(channel, i64(4)))
+            with f.loop(0, plan.products) as point, f.loop(0, plan.rows, plan.m0) as row:
+                left = f.gep(pixels, f.mul(point.index, i64(layout.pixels_point)))
+                left = f.gep(left, f.mul(row.index, i64(layout.pixel_row)))
+                right = f.gep(transformed, f.mul(point.index, i64(layout.filter_point)))
+                sums = f.gep(f.gep(scratch, layout.sums_at), f.mul(point.index, i64(layout.sums_point)))
+                sums = f.gep(sums, f.mul(row.index, i64(layout.sums_row)))
+                later = f.icmp("ne", part.index, i64(0))
+                with f.if_(f.xor(later, f.const("i1", True))):
+                    f.call("void", _tile(f, accumulate=False), [left, right, sums])
+                if plan.channels < self.channels:
+                    with f.if_(later):
+                        f.call("void", _tile(f, accumulate=True), [left, right, sums])
+
+    def _filter_transform(self, caller: Function) -> Function:
+        """filter(panel, to): as many channels of a panel as a part has."""
+        parameters = [(f"{PTR} noalias readonly", "panel"), (f"{PTR} noalias", "to")]
+        f = Function(f"{caller.name}.filter", parameters, attributes="noinline")
+        panel, to = f.arguments
+        matrix, tap_bytes = self.plan.transforms.filter, 4 * self.channels * self.n0
+        with f.loop(0, 4 * self.plan.channels * self.n0, self._vector_bytes) as element:
+            corner = f.gep(panel, element.index)
+            lines = [
+                apply_rows(f, matrix, self._load(f, f.gep(corner, i * TAPS * tap_bytes), TAPS, tap_bytes))
+                for i in range(TAPS)
+            ]
+            self._store_points(
+                f,
+                f.gep(to, element.index),
+                [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)],
+                self.layout.filter_point,
+            )
+        return f
+
+    # Results
+
+    def _results(self, f: Function, scratch: Value, start: Value, panel: Value) -> None:
+        """Transforms the sums of each tile back and finishes those of its results that exist."""
+        layout, plan = self.layout, self.plan
+        outputs = plan.transforms.outputs
+        height, width = self.window.output
+        results = f.gep(scratch, layout.results_at)
+        with f.loop(0, f.min(i64(plan.rows), f.sub(i64(plan.tiles), start))) as row:
+            sums = f.gep(f.gep(scratch, layout.sums_at), f.mul(row.index, i64(layout.sums_row)))
+            f.call("void", f"{f.name}.result", [sums, results])
+            image, y, x = self._position(f, f.add(start, row.index))
+            top, left = f.mul(y, i64(outputs)), f.mul(x, i64(outputs))
+            down, across = (
+                f.min(i64(outputs), f.sub(i64(size), first)) for size, first in ((height, top), (width, left))
+            )
+            pixel = f.add(f.mul(f.add(f.mul(image, i64(height)), top), i64(width)), left)
+            with f.loop(0, down) as line:
+                tile = f.gep(results, f.mul(line.index, i64(outputs * layout.sums_row)))
+                first = f.add(pixel, f.mul(line.index, i64(width)))
+                self.output.finish(f, tile, i64(0), first, (i64(0), across), panel)
+
+    def _result_transform(self, caller: Function) -> Function:
+        """result(sums, to): one tile, all columns of a panel."""
+        parameters = [(f"{PTR} noalias readonly", "sums"), (f"{PTR} noalias", "to")]
+        f = Function(f"{caller.name}.result", parameters, attributes="noinline")
+        sums, to = f.arguments
+        matrix, points, stride = self.plan.transforms.result, self.plan.transforms.points, self.layout.sums_point
+        with f.loop(0, 4 * self.n0, self._vector_bytes) as column:
+            corner = f.gep(sums, column.index)
+            lines = [
+                apply_columns(f, matrix, self._load(f, f.gep(corner, i * points * stride), points, stride))
+                for i in range(points)
+            ]
+            self._store_points(
+                f,
+                f.gep(to, column.index),
+                [apply_columns(f, matrix, [*line]) for line in zip(*lines, strict=True)],
+                self.layout.sums_row,
+            )
+        return f
+
+    # Vectors
+
+    @property
+    def _vector_bytes(self) -> int:
+        return 4 * self.product.lanes
+
+    def _load(self, f: Function, first: Value, count: int, stride: int) -> list[Value]:
+        return [f.load(self.product.sums, f.gep(first, i * stride)) for i in range(count)]
+
+    def _store_points(self, f: Function, to: Value, columns: list[list[Value]], stride: int) -> None:
+        """Element i of column j goes to place i * len(columns) + j."""
+        for i, line in enumerate(zip(*columns, strict=True)):
+            for j, value in enumerate(line):
+                f.store(value, f.gep(to, (i * len(columns) + j) * stride))
+
+
+def _tile(f: Function, *, accumulate: bool) -> str:
+    return f"{f.name}.{'add' if accumulate else 'tile'}"
