@@ -23,6 +23,7 @@ from . import lookup
 from .access import Tensor, to_register
 from .conversions import float_cast, float_to_integer, round_to_bfloat
 from .emit import Function
+from .logistic import argument_of_logistic, has_logistic, logistic
 from .operations import FLOAT, INTEGER, UNSIGNED, power_of_integer
 from .requantize import apply_scale
 from .shifted_scale import ShiftedScale
@@ -148,6 +149,16 @@ def _float_arithmetic(body: _Body, operation: Operation) -> Value:
     emit = wide_function(body.scope.target, type(operation), values[0].type) or FLOAT[type(operation)]
     result = emit(body.f, *values)
     return float_cast(body.f, body.scope.target, result, element)
+
+
+@_rule(arith.DivfOp)
+def _divide_floats(body: _Body, operation: arith.DivfOp) -> Value | None:
+    argument = argument_of_logistic(operation)
+    if argument is not None:
+        x = body.get(argument)
+        if has_logistic(body.scope.target, x.type):
+            return logistic(body.f, x)  # LLVM drops the parts, which nothing reads any more
+    return _float_arithmetic(body, operation)
 
 
 @_rule(*INTEGER)

@@ -26,7 +26,7 @@ _TYPE, _INTEGERS = vector_type(F32, _LANES), vector_type(I32, _LANES)
 _ROUND = 2.0**23
 """Adding this to a number in [0, 2**22) rounds it to an integer, left in the low mantissa bits."""
 
-_EXP = (1.0, 1.0, 0.5, 0.16666512888404764, 0.04166618728356087, 0.008369598410072943, 0.0013951717250638273)
+EXP_TERMS = (1.0, 1.0, 0.5, 0.16666512888404764, 0.04166618728356087, 0.008369598410072943, 0.0013951717250638273)
 
 _SEGMENT = 0.2529296875
 """The length of a segment of erf; the first begins at zero, the others are centred at its multiples."""
@@ -171,7 +171,7 @@ def wide_function(target: Target, operation: type[Operation], type: str) -> Emit
 def exp(f: Function, x: Value) -> Value:
     """e**x = 2**n * e**r with |r| <= ln 2 / 2; overflows to infinity, underflows gradually to zero."""
     n, r, _ = math_functions.reduce_exponent(f, clamp(f, x, -104.0, 89.0))
-    return _scale(f, math_functions.polynomial(f, r, _EXP), n)
+    return _scale(f, math_functions.polynomial(f, r, EXP_TERMS), n)
 
 
 def tanh(f: Function, x: Value) -> Value:
