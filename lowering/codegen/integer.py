@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .emit import Function
-from .types import F64, I1, I32, I64, Value, bits_of, lanes_of, vector_type
+from .types import F64, I1, I32, Value, bits_of, lanes_of, vector_type
 
 
 def divide(f: Function, a: Value, b: Value, *, signed: bool) -> Value:

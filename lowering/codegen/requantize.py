@@ -5,8 +5,8 @@
 
 Multipliers of 32 by 32 bits take the lower halves of 64-bit lanes: even and odd lanes apart need no widening. Where no
 shift is below 32, floor(floor(x / 2**32) / 2**(shift - 32)) is floor(x / 2**shift): the upper halves of both products,
-put together again, are shifted as 32-bit lanes. All but the value is the same for a whole column, so that a vector costs
-two multiplications, two additions, two shuffles and a shift.
+put together again, are shifted as 32-bit lanes. All but the value is the same for a whole column, so that a vector
+costs two multiplications, two additions, two shuffles and a shift.
 
 Telling negative values from others costs four more. They round otherwise, but stay at most 0: for value < 0 and
 shift >= 32, value * multiplier + 2**(shift - 1) + 2**30 < 2**shift. So where a zero point is added and then a limit not

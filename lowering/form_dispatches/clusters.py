@@ -2,6 +2,9 @@
 
 Walking backwards, an element-wise operation joins the cluster of its consumers when every use of it is an in-place
 read by that one cluster. A cluster leaves through its last operation only, so no path goes out of it and comes back.
+
+An operation that makes a narrower type of the sums of one contraction, as quantised ones end, begins a cluster of its
+own: so it fuses into that contraction, whichever other ones its readers also wait for, and no wide sums are stored.
 """
 
 from __future__ import annotations
@@ -9,9 +12,23 @@ from __future__ import annotations
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir import Block, Operation, SSAValue, Use
 
+from ..dialects.linalg import (
+    BatchMatmulOp,
+    BatchMmt4dOp,
+    Conv2DNhwcFhwcOp,
+    DepthwiseConv2DNhwcHwcmOp,
+    MatmulOp,
+    Mmt4dOp,
+    PoolingNhwcMaxOp,
+    PoolingNhwcSumOp,
+)
 from ..ir import operands_with_captures
 from .elementwise import identity_operands, is_elementwise
 from .extents import Extents
+from .widening import element_bits
+
+WINDOWS = (Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcMaxOp, PoolingNhwcSumOp)
+CONTRACTIONS = (MatmulOp, BatchMatmulOp, Mmt4dOp, BatchMmt4dOp)
 
 Cluster = list[GenericOp]
 """In program order."""
@@ -47,6 +64,7 @@ def form_clusters(block: Block, constant: set[SSAValue], extents: Extents) -> di
     """
     cluster_of: dict[Operation, Cluster] = {}
     clusters: list[Cluster] = []
+    narrowing = _narrowing(block)
     for op in reversed(block.ops):
         if not isinstance(op, GenericOp) or not is_elementwise(op):
             continue
@@ -59,6 +77,7 @@ def form_clusters(block: Block, constant: set[SSAValue], extents: Extents) -> di
             or extents.shape(cluster[0].res[0]) != extents.shape(op.res[0])
             or (cluster[0].res[0] in constant) != (op.res[0] in constant)
             or cluster[0].attributes.get(AFFINITY) != op.attributes.get(AFFINITY)
+            or op in narrowing
         ):
             cluster = []
             clusters.append(cluster)
@@ -67,6 +86,25 @@ def form_clusters(block: Block, constant: set[SSAValue], extents: Extents) -> di
     for cluster in clusters:
         cluster.reverse()
     return cluster_of
+
+
+def _narrowing(block: Block) -> set[Operation]:
+    """The element-wise operations whose result is of fewer bits than the sums of the one contraction it comes from."""
+    found: set[Operation] = set()
+    origin: dict[SSAValue, SSAValue | None] = {}  # None: of several
+    for op in block.ops:
+        if isinstance(op, WINDOWS + CONTRACTIONS):
+            origin[op.results[0]] = op.results[0]
+        elif isinstance(op, GenericOp) and is_elementwise(op) and len(op.res) == 1:
+            origins = {origin[op.inputs[index]] for index in identity_operands(op) if op.inputs[index] in origin}
+            if not origins:
+                continue
+            sums = origins.pop() if len(origins) == 1 else None
+            if sums is not None and 0 < element_bits(op.res[0]) < element_bits(sums):
+                found.add(op)
+                continue
+            origin[op.res[0]] = sums
+    return found
 
 
 def _reads_in_place(use: Use) -> bool:

@@ -6,7 +6,8 @@
    values in place and has the same iteration space; else it opens a group of its own. Joining only the latest keeps
    the groups in a valid order: everything else the cluster needs was finished before. (A residual add thus fuses into
    the later of its two producers, and a value with several uses leaves its group as an additional result.)
-3. A reduction takes in the element-wise group that computes its operand when nothing else reads it.
+3. A reduction takes in the element-wise group that computes its operand when nothing else reads it. What only widens
+   integers for it does not join the group of its operand first.
 
 What depends on constants only is never mixed with what does not: const-eval computes it away.
 What the host does stands between: in front of all groups where it needs none of them, else behind the latest that it
@@ -30,26 +31,25 @@ from xdsl.ir.affine import AffineDimExpr
 from xdsl.traits import IsTerminator
 
 from ..dialects.device import TransferOp
-from ..dialects.linalg import (
-    BatchMatmulOp,
-    BatchMmt4dOp,
-    Conv2DNhwcFhwcOp,
-    DepthwiseConv2DNhwcHwcmOp,
-    MatmulOp,
-    Mmt4dOp,
-    PoolingNhwcMaxOp,
-    PoolingNhwcSumOp,
-)
+from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import operands_with_captures, padding_value
-from .clusters import AFFINITY, CONSTANTS, Cluster, constant_values, form_clusters, runs_on_host
+from .clusters import (
+    AFFINITY,
+    CONSTANTS,
+    CONTRACTIONS,
+    WINDOWS,
+    Cluster,
+    constant_values,
+    form_clusters,
+    runs_on_host,
+)
 from .elementwise import identity_operands
 from .extents import Extents
 from .merge import splat_constant
+from .widening import is_widening
 
 VIEWS = (CollapseShapeOp, ExpandShapeOp)
 INITS = (EmptyOp, FillOp)
-WINDOWS = (Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, PoolingNhwcMaxOp, PoolingNhwcSumOp)
-CONTRACTIONS = (MatmulOp, BatchMatmulOp, Mmt4dOp, BatchMmt4dOp)
 
 
 @dataclass(eq=False)
@@ -173,7 +173,7 @@ class _Grouping:
                 group = None if value in inside else self._computed_by(value)
                 if group is not None and not group.early and (latest is None or group.index > latest.index):
                     latest = group
-        if latest is None or constant or not self._fuses(cluster, inside, latest):
+        if latest is None or constant or _widens_for_reduction(cluster) or not self._fuses(cluster, inside, latest):
             latest = self._open(cluster[0])
         latest.elementwise += cluster
         for value in inside:
@@ -269,6 +269,12 @@ class _Grouping:
             for op in producer.elementwise
             for index in identity_operands(op)
         )
+
+
+def _widens_for_reduction(cluster: Cluster) -> bool:
+    """Whether the cluster is an integer extension that one reduction alone reads."""
+    consumer = cluster[0].res[0].get_user_of_unique_use() if len(cluster) == 1 else None
+    return consumer is not None and is_reduction(consumer) and is_widening(cluster[0])
 
 
 def _agree(first: Attribute | None, second: Attribute | None) -> bool:

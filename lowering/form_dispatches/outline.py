@@ -12,8 +12,8 @@ from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from ..dialects.dispatch import RegionOp, YieldOp
 from ..ir import erase, operands_with_captures
 from ..sizes import Sizes
-from .clusters import AFFINITY
-from .grouping import WINDOWS, Group, pads_window
+from .clusters import AFFINITY, WINDOWS
+from .grouping import Group, pads_window
 from .merge import merge_elementwise, merge_into_reduction
 
 

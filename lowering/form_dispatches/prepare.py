@@ -5,7 +5,8 @@
 - a 1x1 convolution with stride 1 and no padding is a matmul over all pixels;
 - a contraction waits until its consumers have everything else they need (see `schedule`);
 - a contraction reads weights in the narrow type they are stored in: the conversion of a constant right side is its own;
-- views sink behind element-wise operations (see `sink_views`).
+- views sink behind element-wise operations (see `sink_views`);
+- integer extensions are repeated for each reader (see `widening`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .extents import Extents
 from .host import write_initial_values
 from .schedule import schedule
 from .sink_views import share_views, sink_views
+from .widening import repeat_widenings
 
 _CONVERSIONS = (arith.ExtFOp, arith.SIToFPOp, arith.ExtSIOp)
 
@@ -44,6 +46,7 @@ def prepare(block: Block, extents: Extents) -> None:
     schedule(block, extents)
     sink_views(block, extents)
     share_views(block)
+    repeat_widenings(block)
 
 
 def _without_unused_inputs(op: GenericOp) -> GenericOp:

@@ -9,7 +9,7 @@ from tosaic.lowering.ir import functions, regions, tensor_type
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime.device import DeviceSpec
 from tosaic.tosa import dialect as tosa
-from xdsl.dialects.builtin import ModuleOp, f16, f32
+from xdsl.dialects.builtin import IntegerType, ModuleOp, f16, f32, i8, i32
 from xdsl.ir import SSAValue
 
 from .programs import Program
@@ -125,6 +125,50 @@ def test_zero_point_corrections_do_not_keep_a_matmul_from_its_consumers() -> Non
     assert [work(region)[0] for region in sums] == ["linalg.generic"] * len(sums)
     assert work(matmul) == ["linalg.batch_matmul", "linalg.generic"]
     assert "tosa.apply_scale" in body(matmul)
+
+
+def _requantised(program: Program, value: SSAValue, source: IntegerType, result: IntegerType, shift: int) -> SSAValue:
+    return program.add(
+        tosa.RescaleOp(
+            value,
+            program.constant(np.array([1 << 30], np.int32)),
+            program.constant(np.array([shift], np.int8)),
+            program.constant(np.zeros(1, np.int32 if source == i32 else np.int8)),
+            program.constant(np.zeros(1, np.int32 if result == i32 else np.int8)),
+            scale32=True,
+            rounding_mode="DOUBLE_ROUND",
+            per_channel=False,
+            input_unsigned=False,
+            output_unsigned=False,
+            element_type=result,
+        )
+    )
+
+
+def test_sums_are_requantised_where_they_are_computed() -> None:
+    """Not where a shortcut is added to others: it would be stored as i32."""
+    program = Program(np.int8, (1, 4, 4, 8))
+    branches = [_requantised(program, program.conv2d(RNG, program.inputs[0], 6, 3), i32, i8, 38) for _ in range(2)]
+    wide = [_requantised(program, branch, i8, i32, 25) for branch in branches]
+    total = _requantised(program, program.add(tosa.AddOp(*wide)), i32, i8, 38)
+    first, second = dispatches(program.finish(total))
+    for region in (first, second):
+        assert work(region) == ["tensor.pad", "linalg.conv_2d_nhwc_fhwc", "linalg.generic"]
+        assert tensor_type(region.outputs[0]).get_element_type() == i8
+    assert body(first).count("tosa.apply_scale") == 1
+    assert body(second).count("tosa.apply_scale") == 4
+
+
+def test_a_reduction_widens_what_it_reads_itself() -> None:
+    program = Program(np.int8, (1, 4, 4, 8))
+    narrow = _requantised(program, program.conv2d(RNG, program.inputs[0], 6, 3), i32, i8, 38)
+    wide = program.add(tosa.CastOp(narrow, element_type=i32))
+    total = program.add(tosa.ReduceSumOp(wide, axis=1))
+    scaled = _requantised(program, program.add(tosa.AddOp(wide, total)), i32, i8, 35)
+    convolution, reduction, addition = dispatches(program.finish(scaled))
+    assert [tensor_type(value).get_element_type() for value in convolution.outputs] == [i8]
+    assert tensor_type(reduction.inputs[0]).get_element_type() == i8
+    assert tensor_type(addition.inputs[0]).get_element_type() == i8
 
 
 def test_a_contraction_waits_for_the_padded_shortcut_that_is_added_to_it() -> None:
