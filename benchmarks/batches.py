@@ -57,7 +57,7 @@ def _rates(subject: Subject, batch: np.ndarray, pythons: Mapping[str, str]) -> d
         processes = []
         for name, file in files.items():
             with contextlib.suppress(EngineError):
-                process = EngineProcess(name, pythons[name], file, THREADS, inputs)
-                processes.append(stack.enter_context(process))
+                process = stack.enter_context(EngineProcess(name, pythons[name], file, THREADS, inputs))
+                processes.append(process.ready())
         interleave(processes, _SECONDS, _ROUNDS)
         return {process.engine: len(batch) / process.median for process in processes}

@@ -22,6 +22,8 @@ IREE_FLAGS = (
     "--iree-opt-data-tiling",
     "--iree-llvmcpu-stack-allocation-limit=262144",  # the default of 32 KB is too little for bert_base
 )
+_MESSAGE = 200
+"""Characters of what a compiler says that are kept."""
 _PATIENCE = 300
 """Seconds that a compiler may take."""
 
@@ -71,6 +73,6 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> float
         raise EngineError(f"{Path(command[0]).name}: {error}") from None
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
-        line = next((line for line in lines if "error" in line), lines[0])
-        raise EngineError(f"{Path(command[0]).name}: {line.strip()[-300:]}")
+        first = next((number for number, line in enumerate(lines) if "error:" in line), 0)
+        raise EngineError(f"{Path(command[0]).name}: {' '.join(map(str.strip, lines[first:]))[:_MESSAGE]}")
     return time.perf_counter() - begin

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import compilers
 from .agreement import differences, is_equal
@@ -43,16 +45,8 @@ def measure(
         reference, inputs = _reference(subject, pythons, record), subject.inputs
         for threads in THREADS:
             with _processes(files, pythons, threads, inputs, record) as processes:
-                for name, process in processes.items():
-                    engine = record["engines"].setdefault(name, {"times": {}})
-                    engine["version"] = process.version
-                    engine["load"] = min(process.load, engine.get("load", process.load))
-                    engine.setdefault("rss", process.rss)
-                    if threads == THREADS[0] and reference is not None:
-                        outputs = process.outputs(folder / "outputs.npz")
-                        engine |= differences(outputs, reference)
-                        if name == "tosaic":
-                            record["exact"] = is_equal(outputs, reference)
+                if threads == THREADS[0]:
+                    _note_starts(processes, reference, folder, record)
                 interleave(list(processes.values()), seconds, rounds)
                 for name, process in processes.items():
                     record["engines"][name]["times"][str(threads)] = process.median
@@ -91,12 +85,29 @@ def _peers(subject: Subject, pythons: Mapping[str, str], record: dict[str, Any])
     return files
 
 
-def _reference(subject: Subject, pythons: Mapping[str, str], record: dict[str, Any]) -> Any:
+def _reference(subject: Subject, pythons: Mapping[str, str], record: dict[str, Any]) -> Sequence[np.ndarray] | None:
     try:
         return subject.reference(pythons["litert_reference"])
     except EngineError as error:
         record["reference_refused"] = str(error)
         return None
+
+
+def _note_starts(
+    processes: Mapping[str, EngineProcess],
+    reference: Sequence[np.ndarray] | None,
+    folder: Path,
+    record: dict[str, Any],
+) -> None:
+    """What the processes tell at their start, and how their results differ from the reference."""
+    for name, process in processes.items():
+        engine = {"times": {}, "version": process.version, "load": process.load, "rss": process.rss}
+        if reference is not None:
+            outputs = process.outputs(folder / "outputs.npz")
+            engine |= differences(outputs, reference)
+            if name == "tosaic":
+                record["exact"] = is_equal(outputs, reference)
+        record["engines"][name] = engine
 
 
 @contextlib.contextmanager
@@ -107,13 +118,24 @@ def _processes(
     inputs: Path,
     record: dict[str, Any],
 ) -> Iterator[dict[str, EngineProcess]]:
-    """The engines that can run the model; one after the other, so that none disturbs the loading of another."""
+    """The engines that can run the model. First one after the other, so that none disturbs the loading of another."""
     with contextlib.ExitStack() as stack:
-        processes = {}
+        begun: dict[str, EngineProcess] = {}
         for name, (engine, path) in files.items():
-            try:
-                process = EngineProcess(engine, pythons[engine], path, threads, inputs)
-                processes[name] = stack.enter_context(process)
-            except EngineError as error:
-                record["engines"][name] = {"refused": str(error)}
-        yield processes
+            if "refused" not in record["engines"].get(name, {}):
+                begun[name] = stack.enter_context(EngineProcess(engine, pythons[engine], path, threads, inputs))
+                if threads == THREADS[0]:
+                    _wait(name, begun, record)
+        if threads != THREADS[0]:
+            for name in list(begun):
+                _wait(name, begun, record)
+        yield begun
+
+
+def _wait(name: str, begun: dict[str, EngineProcess], record: dict[str, Any]) -> None:
+    """Until a process is ready; one that fails is taken out."""
+    try:
+        begun[name].ready()
+    except EngineError as error:
+        del begun[name]
+        record["engines"][name] = {"refused": str(error)}

@@ -47,10 +47,16 @@ def run(subjects: Sequence[Subject], options: argparse.Namespace, path: Path) ->
     """Measure what the file at `path` lacks, and return all that it has then. What fails is told and left out."""
     pythons = parse_pythons(options.python, ENGINES)
     begin = time.perf_counter()
+    figures = store.read(path)
+    known = {} if options.again else figures
+    todo = [each for each in subjects if "models" in options.parts and each.name not in known.get("models", {})]
+    parts = {"calls": calls.measure, "batches": batches.measure}
+    parts = {part: function for part, function in parts.items() if part in options.parts and part not in known}
+    if not todo and not parts:
+        return figures
     machine = Machine.measured()
     figures = store.add(path, {"machine": machine.record()})
-    todo = [each for each in subjects if options.again or each.name not in figures["models"]]
-    for number, subject in enumerate(todo if "models" in options.parts else [], 1):
+    for number, subject in enumerate(todo, 1):
         try:
             record = measure(subject, pythons, machine, options.seconds, options.rounds)
             figures = store.add(path, {"models": {subject.name: record}})
@@ -58,14 +64,13 @@ def run(subjects: Sequence[Subject], options: argparse.Namespace, path: Path) ->
         except EngineError as error:
             line = f"{subject.name}: {error}"
         print(f"[{number}/{len(todo)}, {time.perf_counter() - begin:.0f} s] {line}", file=sys.stderr, flush=True)
-    for part, measure_part in (("calls", calls.measure), ("batches", batches.measure)):
-        if part in options.parts and (options.again or part not in figures):
-            try:
-                figures = store.add(path, {part: measure_part(subjects, options.folder, pythons, machine)})
-                line = part
-            except EngineError as error:
-                line = f"{part}: {error}"
-            print(f"[{time.perf_counter() - begin:.0f} s] {line}", file=sys.stderr, flush=True)
+    for part, measure_part in parts.items():
+        try:
+            figures = store.add(path, {part: measure_part(subjects, options.folder, pythons, machine)})
+            line = part
+        except EngineError as error:
+            line = f"{part}: {error}"
+        print(f"[{time.perf_counter() - begin:.0f} s] {line}", file=sys.stderr, flush=True)
     return figures
 
 

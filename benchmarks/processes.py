@@ -25,13 +25,15 @@ class EngineError(Exception):
 
 
 class EngineProcess:
-    """One engine with one file loaded, waiting for rounds.
+    """One engine with one file loaded, waiting for rounds once it is `ready`.
 
     version: of the engine. load: seconds to open the file. rss: bytes that this and a first call added at most.
     rounds, best: of each round the median, or the least, of its seconds per call.
-
-    Raises EngineError.
     """
+
+    version: str
+    load: float
+    rss: int
 
     def __init__(self, engine: str, python: str, path: Path, threads: int, inputs: Path) -> None:
         limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -47,10 +49,12 @@ class EngineProcess:
             cwd=Path(__file__).parents[1],
             env={**os.environ, **limits},
         )
+
+    def ready(self) -> EngineProcess:
+        """Wait until the file is loaded and called once. Raises EngineError, as every method."""
         begun = self._answer()
-        self.version: str = begun["version"]
-        self.load: float = begun["load"]
-        self.rss: int = begun["rss"]
+        self.version, self.load, self.rss = begun["version"], begun["load"], begun["rss"]
+        return self
 
     def round(self, seconds: float) -> None:
         """Call for so long and keep the times."""

@@ -55,8 +55,8 @@ def measure(
                 elif name == "iree":
                     iree_compile(pythons[name], text, file)
                 inputs = open_inputs if name in ("tosaic", "iree") else both
-                process = EngineProcess(name, pythons[name], file, threads, inputs)
-                processes[name] = stack.enter_context(process)
+                process = stack.enter_context(EngineProcess(name, pythons[name], file, threads, inputs))
+                processes[name] = process.ready()
         interleave(list(processes.values()), 0.1, rounds)
         return {name: statistics.median(processes[name].best) if name in processes else None for name in ENGINES}
 

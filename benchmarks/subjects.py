@@ -89,7 +89,7 @@ class Subject:
             save_arrays(self.inputs, example_inputs(self.path, seed))
             try:
                 with EngineProcess("litert_reference", python, self.path, 1, self.inputs) as process:
-                    process.outputs(path)
+                    process.ready().outputs(path)
             except EngineError:
                 if seed == _SEEDS - 1:
                     raise

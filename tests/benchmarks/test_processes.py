@@ -34,7 +34,7 @@ def test_rounds_take_turns(inputs: Path, tmp_path: Path) -> None:
         EngineProcess("numpy", sys.executable, Path("-"), 1, inputs) as first,
         EngineProcess("numpy", sys.executable, Path("-"), 2, inputs) as second,
     ):
-        interleave([first, second], 0.001, 3)
+        interleave([first.ready(), second.ready()], 0.001, 3)
         assert len(first.rounds) == len(second.rounds) == 3
         assert 0 < first.median < 1 and first.load >= 0 and first.rss >= 0
         (product,) = first.outputs(tmp_path / "outputs.npz")
@@ -42,8 +42,11 @@ def test_rounds_take_turns(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_cannot_open_a_file_says_why(inputs: Path) -> None:
-    with pytest.raises(EngineError, match=r"missing\.module"):
-        EngineProcess("tosaic", sys.executable, Path("missing.module"), 1, inputs)
+    with (
+        EngineProcess("tosaic", sys.executable, Path("missing.module"), 1, inputs) as process,
+        pytest.raises(EngineError, match=r"missing\.module"),
+    ):
+        process.ready()
 
 
 def test_interpreters_are_named_by_engine_or_family() -> None:
@@ -62,7 +65,7 @@ def test_a_small_model_is_the_same_to_us_and_to_the_reference(tmp_path: Path) ->
     artifact = tmp_path / "dense.module"
     assert deploy(path, artifact) > 0
     with EngineProcess("tosaic", sys.executable, artifact, 1, subject.inputs) as process:
-        (actual,) = process.outputs(tmp_path / "outputs.npz")
+        (actual,) = process.ready().outputs(tmp_path / "outputs.npz")
     # Sums of 64 products of numbers about 1, in three layers.
     np.testing.assert_allclose(
         actual, expected, rtol=0, atol=3 * 64 * np.finfo(np.float32).eps * np.abs(expected).max()
