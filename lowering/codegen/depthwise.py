@@ -36,6 +36,10 @@ class MultiplyAdd(Lanewise):
     def reading(self, operand: Value) -> Self:
         return replace(self, filter=operand)
 
+    @property
+    def ignores_padding(self) -> bool:
+        return self.image.pad_value == 0
+
     def taps(
         self, f: Function, kh: Value, kw: Value, count: int, channel: Value, mask: Value | None
     ) -> Sequence[Sequence[Value]]:
@@ -85,7 +89,7 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> i
     combine: Combine
     if tile is not None:
         buffer = context.f.alloca(DotRows.buffer_bytes(tile, window))
-        combine = DotRows(tile, window, filter.pointer, channels, start, buffer)
+        combine = DotRows(tile, window, filter.pointer, channels, start, buffer, int(image.pad_value))
     else:
         tile = lanewise_tile(target, start.type, channels, multiplier, out_width)
         combine = MultiplyAdd(

@@ -16,9 +16,9 @@ from typing import Self
 from ..target import Target
 from .arithmetic import i64
 from .emit import Function
-from .types import I8, I32, Value, lanes_of, vector_type
+from .types import I8, I32, Value, lanes_of, splat_literal, vector_type
 from .window import Window
-from .window_tile import MOST_TAPS, Tile, load_lanes
+from .window_tile import MOST_TAPS, Row, Tile, load_lanes
 
 _ROWS = 4
 _VECTORS = 4
@@ -50,6 +50,7 @@ class DotRows:
     channels: int
     initial: Value
     buffer: Value
+    pad_value: int
     rows: int = _ROWS
     prepares: bool = True
 
@@ -127,10 +128,32 @@ class DotRows:
             for column in range(count)
         ]
 
-    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
-        offset = f.const(self._bytes, -128)
-        loads = [load_lanes(f, I8, address, self.tile.channels, mask) for address in addresses]
-        return _interleave(f, [f.xor(load, offset) for load in loads])
+    @property
+    def _padding(self) -> int:
+        """The padding as an unsigned byte, written as a signed one."""
+        return self.pad_value % 256 - 128
+
+    @property
+    def absent(self) -> list[Value] | None:
+        if self._padding == 0:
+            return None
+        return [Value(self._bytes, splat_literal(self._bytes, self._padding))] * _VECTORS
+
+    def column(self, f: Function, rows: Sequence[Row | None], mask: Value | None) -> list[Value]:
+        return _interleave(f, [self._row(f, row, mask) for row in rows])
+
+    def _row(self, f: Function, row: Row | None, mask: Value | None) -> Value:
+        """The bytes of one row, unsigned; the taps of a row beyond the window are zeros whatever it holds."""
+        if row is None:
+            return f.zero(self._bytes)
+        load = load_lanes(f, I8, row.address, self.tile.channels, mask)
+        if row.there is None:
+            return f.xor(load, f.const(self._bytes, -128))
+        padding = f.const(self._bytes, self._padding)
+        flip = f.const(self._bytes, self._padding ^ -128)
+        words = f.splat(f.cast("sext", row.there, I32), self.tile.channels // 4)
+        kept = f.and_(f.xor(load, flip), f.bitcast(words, self._bytes))
+        return f.xor(kept, padding) if self._padding else kept
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         assert tap is not None

@@ -11,8 +11,8 @@ from typing import Self
 from ..target import Target
 from .emit import Function
 from .product import widen
-from .types import Value, bits_of
-from .window_tile import Image, Tile, load_lanes
+from .types import Value, bits_of, splat_literal
+from .window_tile import Image, Row, Tile, load_lanes
 
 _MOST_PIXELS = 8
 
@@ -52,8 +52,30 @@ class Lanewise(ABC):
     ) -> Sequence[Sequence[Value | None]]:
         return [[None] * self.tile.vectors] * count
 
-    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
-        (address,) = addresses
+    @property
+    @abstractmethod
+    def ignores_padding(self) -> bool:
+        """Whether the padding of the image leaves every accumulator as it is."""
+        ...
+
+    @property
+    def absent(self) -> list[Value] | None:
+        if self.ignores_padding:
+            return None
+        padding = Value(self.tile.type, splat_literal(self.tile.type, self.image.pad_value))
+        return [padding] * (1 if self.broadcast else self.tile.vectors)
+
+    def column(self, f: Function, rows: Sequence[Row | None], mask: Value | None) -> list[Value]:
+        (row,) = rows
+        assert row is not None
+        loaded = self._load(f, row.address, mask)
+        if row.there is None or self.absent is None:
+            return loaded
+        # As lanes: of a condition that all share LLVM would make a branch.
+        there = f.splat(row.there, self.tile.lanes)
+        return [f.select(there, value, padding) for value, padding in zip(loaded, self.absent, strict=True)]
+
+    def _load(self, f: Function, address: Value, mask: Value | None) -> list[Value]:
         if self.broadcast:
             return [f.splat(self.widen(f, f.load(self.image.element, address)), self.tile.lanes)]
         size = self.tile.lanes * self.image.element_bytes

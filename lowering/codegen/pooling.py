@@ -9,7 +9,7 @@ from .epilogue import Epilogue
 from .kernel import KernelContext
 from .lanewise import Lanewise, lanewise_tile
 from .sliding import Sliding
-from .types import Value, is_float
+from .types import Value, is_float, splat_literal
 from .window import Window
 from .window_tile import Image, start_of
 
@@ -17,12 +17,20 @@ from .window_tile import Image, start_of
 class Sum(Lanewise):
     """The sum of the elements of a window."""
 
+    @property
+    def ignores_padding(self) -> bool:
+        return self.image.pad_value == 0
+
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         return f.fadd(sums, image) if is_float(sums.type) else f.add(sums, image)
 
 
 class Maximum(Lanewise):
     """The greatest element of a window, or NaN if it holds one."""
+
+    @property
+    def ignores_padding(self) -> bool:
+        return self.initial.text == splat_literal(self.initial.type, self.image.pad_value)
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:
         if not is_float(sums.type):

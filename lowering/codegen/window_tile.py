@@ -22,6 +22,14 @@ _BODY = 96
 """Multiply-adds in the body of the loop over window rows, for the sake of compile time."""
 
 
+@dataclass(frozen=True)
+class Row:
+    """The address of one column of an image row, which can be read in any case, and if it counts (None: it does)."""
+
+    address: Value
+    there: Value | None = None
+
+
 class Combine(Protocol):
     """What is done with the image under a window. A block is the V vectors of channels that a tile holds."""
 
@@ -58,8 +66,13 @@ class Combine(Protocol):
         """What `step` needs, [count, V], of `count` taps from (kh, kw) on."""
         ...
 
-    def column(self, f: Function, addresses: Sequence[Value], mask: Value | None) -> list[Value]:
-        """A block of the image at one column of each of `rows` rows."""
+    @property
+    def absent(self) -> list[Value] | None:
+        """A column outside of the image; None if it changes nothing."""
+        ...
+
+    def column(self, f: Function, rows: Sequence[Row | None], mask: Value | None) -> list[Value]:
+        """A block of the image at one column of each of `rows` rows; None stands for a row beyond the window."""
         ...
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:

@@ -81,9 +81,12 @@ MODELS = Geometry((1, 14, 14, 96), (3, 3), pad=(1, 1, 1, 1))
         replace(MODELS, image=(1, 7, 7, 960)),
         replace(MODELS, kernel=(5, 5), pad=(2, 2, 2, 2)),
         Geometry((1, 3, 60, 16), (1, 40)),
+        Geometry((1, 3, 60, 16), (1, 40), pad=(0, 0, 3, 2)),
+        Geometry((1, 9, 40, 16), (3, 31), pad=(1, 1, 15, 15)),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("types", [TYPES[0], TYPES[3]], ids=str)
-def test_depthwise_of_models(types: Sequence[Any], geometry: Geometry) -> None:
-    check_depthwise(targets()[0], types, geometry, multiplier=1, pad_value=0, threads=2, seed=0)
+@pytest.mark.parametrize("pad_value", [0, -128, 5])
+def test_depthwise_of_models(types: Sequence[Any], geometry: Geometry, pad_value: int) -> None:
+    check_depthwise(targets()[0], types, geometry, multiplier=1, pad_value=pad_value, threads=2, seed=0)
