@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, TensorType, UnitAttr, f32
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, TensorType, UnitAttr, f16, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import EmptyOp, PadOp
@@ -81,7 +81,7 @@ class Narrowing:
             while isinstance(operand, OpResult):
                 operand = cast(PadOp, operand.op).source
             argument = cast(BlockArgument, operand)
-            if tensor_type(argument).get_element_type() == f32:
+            if tensor_type(argument).get_element_type() != self.narrow:
                 region.operands[argument.index] = self._round(region.inputs[argument.index], region)
                 self._read_narrow(argument)
 
@@ -148,6 +148,10 @@ class Narrowing:
             if not value.uses:
                 Rewriter.erase_op(value.owner)
         else:
+            if value.type == f16:
+                wide = arith.ExtFOp(value, f32)
+                body.insert_op_before(wide, terminator)
+                value = wide.result
             rounded = arith.TruncFOp(value, self.narrow)
             rounded.attributes[FLUSHES_SUBNORMALS] = UnitAttr()
             body.insert_op_before(rounded, terminator)

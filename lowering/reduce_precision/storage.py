@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, bf16, f32
+from xdsl.dialects.builtin import DYNAMIC_INDEX, bf16, f16, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import (
@@ -80,10 +80,16 @@ def contracts_floats(op: Operation) -> bool:
     """Whether `op` is a contraction that is computed narrow: of f32 by f32, as far as they are not narrow yet."""
     if not isinstance(op, PlainContraction) or tensor_type(op.result).get_element_type() != f32:
         return False
-    return all(
-        tensor_type(value).get_element_type() in (f32, bf16) and _argument_behind(value) is not None
-        for value in op.inputs
-    )
+    return all(map(_can_be_read_narrow, op.inputs))
+
+
+def _can_be_read_narrow(value: SSAValue) -> bool:
+    """Whether `value` is an argument of the region, or pads one: of f32, or weights stored as f16."""
+    argument = _argument_behind(value)
+    if argument is None:
+        return False
+    element = tensor_type(argument).get_element_type()
+    return element in (f32, bf16) or (element == f16 and argument.has_one_use())
 
 
 def _argument_behind(value: SSAValue) -> SSAValue | None:

@@ -108,3 +108,19 @@ def test_what_a_concatenation_joins_is_narrow_together_or_not_at_all() -> None:
 
     assert joined(returns=False).count(f32) == 1
     assert joined(returns=True).count(bf16) == 2  # the input and, for the last convolution, the whole
+
+
+def test_weights_stored_as_f16_become_bf16() -> None:
+    rng = np.random.default_rng(0)
+    program = Program(np.float32, (1, 4, 4, 64))
+    weights = rng.integers(-3, 4, (32, 3, 3, 64)).astype(np.float16)
+    wide = program.add(tosa.CastOp(program.constant(weights), f32))
+    zeros = program.constant(np.zeros(32, np.float32)), program.scalar(0), program.scalar(0)
+    window = {"pad": [1] * 4, "stride": [1, 1], "dilation": [1, 1], "acc_type": f32}
+    module = program.finish(program.add(tosa.Conv2DOp(program.inputs[0], wide, *zeros, **window)))
+    inputs = program.example_inputs(0)
+    compiled = compile(module.clone(), precision="bf16")
+    steps = [step.description for segment in compiled.variants[0].images[0].segments for step in segment.steps]
+    assert any("bf16" in step and "conv_2d" in step for step in steps)
+    with load(compiled) as program_in_bf16:
+        np.testing.assert_array_equal(program_in_bf16.run(inputs)[0], evaluate(module, "main", inputs)[0])
