@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="of figures and what is kept")
     parser.add_argument("--python", action="append", default=[], metavar="ENGINE=PATH", help="an engine's interpreter")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--seconds", type=float, default=0.1, help="of a round of one engine")
+    parser.add_argument("--seconds", type=float, default=0.06, help="of a round of one engine")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--again", action="store_true", help="measure what is known already")
     parser.add_argument("--document", action="store_true", help="write docs/performance.md and its picture")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 from tosaic.runtime.artifact import BufferReference, Step
 
-from benchmarks.bandwidth import Level
-from benchmarks.roofline import Machine, dispatch_limit, footprint, reuse_distances
+from benchmarks import calls
+from benchmarks.bandwidth import Level, measure_levels
+from benchmarks.compilers import deploy
+from benchmarks.inputs import example_inputs
+from benchmarks.roofline import Machine, dispatch_limit, footprint, measure_dispatches, reuse_distances
+from benchmarks.worker import save_arrays
 
 MACHINE = Machine(
     "a processor",
@@ -60,3 +67,21 @@ def test_overlapping_buffers_are_one_place() -> None:
     steps = [step(arena(0, 20)), step(arena(10, 20))]
     assert footprint(steps) == 30
     assert reuse_distances(steps)[1] == [20]
+
+
+def test_the_machine_has_caches_and_memory() -> None:
+    levels = measure_levels()
+    capacities = [level.capacity for level in levels]
+    assert capacities == sorted(capacities) and capacities[-1] == math.inf
+    assert all(level.rate > 1e8 for level in levels)
+
+
+def test_every_dispatch_has_a_time_and_a_limit(tmp_path: Path) -> None:
+    model, artifact, inputs = (tmp_path / name for name in ("dense.tflite", "dense.module", "inputs.npz"))
+    model.write_bytes(calls.tflite_model(calls.layers()))
+    save_arrays(inputs, example_inputs(model))
+    deploy(model, artifact)
+    dispatches = measure_dispatches(artifact, inputs, MACHINE)
+    assert dispatches
+    assert all(each["seconds"] > 0 and each["limit"] > 0 for each in dispatches)
+    assert {each["bound"] for each in dispatches} <= {"arithmetic", "L1", "L2", "memory"}
