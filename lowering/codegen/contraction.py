@@ -123,11 +123,15 @@ def emit_sweep(
 def tile_output(
     context: KernelContext, root: Operation, product: Product, n0: int, n: Extent, indices: Indices
 ) -> TileOutput:
-    """Where tiles of n0 columns of sums of `root` go."""
+    """Where tiles of n0 columns of sums of `root` go.
+
+    Two registers at a time where bytes are looked up: a look-up of 32 takes no longer than one of 16.
+    """
     result = memory_type(tensor_type(root.results[0]).get_element_type())
-    return TileOutput(
-        context.target, product.accumulator, product.lanes, n0, n, result, indices, Epilogue(context, root)
-    )
+    epilogue, lanes = Epilogue(context, root), product.lanes
+    if n0 % (2 * lanes) == 0 and epilogue.permutes_bytes:
+        lanes *= 2
+    return TileOutput(context.target, product.accumulator, lanes, n0, n, result, indices, epilogue)
 
 
 def _aliases(row_bytes: int, m0: int, panels: int) -> bool:

@@ -16,6 +16,7 @@ from .body import Scope, emit_body
 from .emit import Function
 from .extent import Extent, product
 from .kernel import KernelContext
+from .lookup import is_byte_table
 from .types import Value, lanes_of
 
 
@@ -70,6 +71,13 @@ class Epilogue:
         accesses = [access for access in self._inputs if access is not None]
         accesses += [access for outs in self._results for access in outs]
         return all(self._is_linear_in_rows(access) for access in accesses)
+
+    @property
+    def permutes_bytes(self) -> bool:
+        """Whether bytes are looked up by permutes, whose registers hold more of them than there are sums in one."""
+        if self.generic is None or not self.context.target.has("avx512vbmi"):
+            return False
+        return any(is_byte_table(tensor) for tensor in self.context.extracted_tensors(self.generic).values())
 
     def _is_linear_in_rows(self, access: Access) -> bool:
         rank = len(self.shape)

@@ -28,15 +28,16 @@ from .types import I32, I64, Value, bits_of, lanes_of, vector_type
 def apply_scale(f: Function, operation: ApplyScaleOp, value: Value, multiplier: Value, shift: Value) -> Value:
     """The i32 result for `value` (i32 or i48), `multiplier` (i32) and `shift` (i8), all of the same number of lanes."""
     double_round = operation.double_round
-    signs = double_round and not (operation.high_half is not None and _negative_vanish(operation))
+    high_half = operation.high_half is not None
+    signs = double_round and not (high_half and _negative_vanish(operation))
     lanes = lanes_of(value.type)
     if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
         return _scale_pairs(f, operation, value, multiplier, shift, signs=signs)
     wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
     negative = wide if bits_of(value.type) <= 32 else f.ashr(wide, f.const(wide.type, 32))
     amount = f.cast("zext", shift, I64)
-    scaled = f.ashr(_sum(f, wide, factor, amount, negative, double_round=double_round, signs=signs), amount)
-    return f.cast("trunc", scaled, I32)
+    sum = _sum(f, wide, factor, amount, negative, double_round=double_round, high_half=high_half, signs=signs)
+    return f.cast("trunc", f.ashr(sum, amount), I32)
 
 
 def _scale_pairs(
@@ -46,11 +47,12 @@ def _scale_pairs(
     lanes = lanes_of(value.type)
     values, shifts = _even_odd(f, value), _even_odd(f, f.cast("zext", shift, I32))
     factors = _even_odd(f, multiplier)
+    double_round, high_half = operation.double_round, operation.high_half is not None
     sums = [
-        _sum(f, *parts, parts[0], double_round=operation.double_round, signs=signs)
+        _sum(f, *parts, parts[0], double_round=double_round, high_half=high_half, signs=signs)
         for parts in zip(values, factors, shifts, strict=True)
     ]
-    if operation.high_half is None:
+    if not high_half:
         even, odd = (f.bitcast(f.ashr(sum, by), value.type) for sum, by in zip(sums, shifts, strict=True))
         return f.shuffle(even, odd, [lane - lane % 2 + (lanes if lane % 2 else 0) for lane in range(lanes)])
     even, odd = (f.bitcast(sum, value.type) for sum in sums)
@@ -67,17 +69,25 @@ def _even_odd(f: Function, value: Value) -> tuple[Value, Value]:
 
 
 def _sum(
-    f: Function, value: Value, multiplier: Value, shift: Value, negative: Value, *, double_round: bool, signs: bool
+    f: Function,
+    value: Value,
+    multiplier: Value,
+    shift: Value,
+    negative: Value,
+    *,
+    double_round: bool,
+    high_half: bool,
+    signs: bool,
 ) -> Value:
     """value * multiplier + rounding in i64. Bit 31 of `negative` tells whether the value is; `signs`, if it matters."""
     one = f.const(value.type, 1)
     rounding = f.shl(one, f.sub(shift, one))
     if double_round:
         # 1 << 30, less 1 << 31 where the value is negative: the sign of an i32 is that very bit.
-        twice = f.select(
-            f.icmp("ugt", shift, f.const(shift.type, 31)), f.const(value.type, 1 << 31), f.zero(value.type)
-        )
-        rounding = f.add(rounding, f.lshr(twice, one))
+        twice = f.const(value.type, 1 << 31)
+        if not high_half:
+            twice = f.select(f.icmp("ugt", shift, f.const(shift.type, 31)), twice, f.zero(value.type))
+        rounding = f.add(rounding, f.const(value.type, 1 << 30) if high_half else f.lshr(twice, one))
         if signs:
             rounding = f.sub(rounding, f.and_(negative, twice))
     return f.add(f.op("mul", value, multiplier), rounding)

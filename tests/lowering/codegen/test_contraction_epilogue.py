@@ -72,6 +72,29 @@ def test_matmul_requantised_onto_a_residual(m: int, n: int, offset: int) -> None
     check(region, _arrays(region))
 
 
+@pytest.mark.parametrize(("n", "n0"), [(64, 32), (40, 32), (24, 32), (96, 48), (100, 48), (20, 16), (130, 64)])
+def test_matmul_requantised_and_looked_up(n: int, n0: int) -> None:
+    """Bytes are looked up two registers at a time, however many columns a tile has."""
+    m, k = 13, 20
+    tiles = f"{-(-n // n0)}x{k // 4}x{n0}x4xi8"
+    operands = [f"{n}xi32", f"{n}xi32", f"{n}xi8"]
+    lookup = REQUANTIZE.replace("%wide = arith.extsi %a4 : i8 to i32", "%wide = arith.constant -7 : i32").replace(
+        "linalg.yield %narrow : i8",
+        """%again = arith.extsi %narrow : i8 to i32
+        %half = arith.constant 128 : i32
+        %entry = arith.addi %again, %half : i32
+        %index = arith.index_cast %entry : i32 to index
+        %found = tensor.extract %5[%index] : tensor<256xi8>
+        linalg.yield %found : i8""",
+    )
+    body = f"""
+    %root = "tiled.matmul"(%0, %1) <{{rows = 5 : i64, lhs_offset = 128 : i64}}>
+      : (tensor<{m}x{k}xi8>, tensor<{tiles}>) -> tensor<{m}x{n}xi32>
+    """ + generic(f"{m}x{n}xi32", ["d1", "d1", "d1"], operands, f"{m}x{n}xi8", lookup, 2)
+    region = parse_region([f"{m}x{k}xi8", tiles, *operands, "256xi8"], [f"{m}x{n}xi8"], body, MatmulOp)
+    check(region, _arrays(region))
+
+
 @pytest.mark.parametrize(
     "residual",
     [("2x5x6x24xi8", "d0, d1, d2, d3"), ("2x24xi8", "d0, d3"), ("5x6xi8", "d1, d2"), ("2x6x5x24xi8", "d0, d2, d1, d3")],
