@@ -116,7 +116,9 @@ def emit_sweep(
     """Emits the product of `left` with the panels `right`, n columns in all; returns scratch bytes per thread."""
     output = tile_output(context, root, sweep.kernel.product, sweep.kernel.n0, n, indices)
     pointer = context.tensor(right).pointer
-    sweep.emit(context.f, left, pointer, context.scratch, context.thread, context.threads, output.finish)
+    sweep.emit(
+        context.f, left, pointer, context.scratch, context.thread, context.threads, output.finish, output.prefetch
+    )
     return sweep.scratch_bytes(left)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import cast
 
 from xdsl.dialects.linalg.ops import GenericOp, IndexOp
@@ -17,7 +18,11 @@ from .emit import Function
 from .extent import Extent, product
 from .kernel import KernelContext
 from .lookup import is_byte_table
-from .types import Value, lanes_of
+from .types import Value, bits_of, lanes_of, memory_type
+
+_CACHE_LINE = 64
+_STREAMED_BYTES = 512 * 1024
+"""From this size on a tensor is taken not to be in an L2 of 1 MiB when a kernel comes to it."""
 
 
 class Epilogue:
@@ -88,6 +93,42 @@ class Epilogue:
             self.shape[dim] == 1 or strides[dim] == strides[rank - 2] * product(self.shape[dim + 1 : rank - 1])
             for dim in range(rank - 2)
         )
+
+    def prefetch(self, f: Function, indices: Sequence[Value], columns: int) -> None:
+        """Brings into the cache what `columns` elements from `indices` (of `shape`) on read and write of big tensors.
+
+        They lie along the last dimension.
+        """
+        loops = indices if self.generic is None else [indices[result] for result in self._order]
+        for access in self._streamed:
+            size = bits_of(memory_type(access.tensor.element)) // 8
+            start = access.pointer(f, loops)
+            for offset in range(0, columns * size, _CACHE_LINE):
+                f.prefetch(f.gep(start, offset))
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether there is anything to prefetch."""
+        return bool(self._streamed)
+
+    @cached_property
+    def _streamed(self) -> list[Access]:
+        """Where elements lie that are too many for the second cache, contiguous along the last dimension."""
+        if self.generic is None:
+            accesses, last = self._plain, len(self.shape) - 1
+        else:
+            accesses = [access for access in self._inputs if access is not None]
+            accesses += [access for outs in self._results for access in outs]
+            last = self._order.index(len(self.shape) - 1)
+        return [
+            access
+            for access in accesses
+            if isinstance(access.tensor.nbytes, int)
+            and access.tensor.nbytes >= _STREAMED_BYTES
+            and access.tensor.fill is None
+            and not access.quasi
+            and access.strides[last] == 1
+        ]
 
     def emit(
         self, f: Function, indices: Sequence[Value], values: Value, mask: Value | None = None, dim: int | None = None

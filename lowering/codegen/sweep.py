@@ -46,6 +46,9 @@ class LeftSide(Protocol):
         ...
 
 
+Prefetch = Callable[[Function, Value, Value, int, Value], None]
+"""prefetch(f, batch, row, rows, panel): rows [row, row + rows) of that panel are about to be computed."""
+
 Finish = Callable[[Function, Value, Value, Value, tuple[Value, Value], Value], None]
 """finish(f, sums, batch, row, rows, panel): rows [row + rows[0], row + rows[1]) of that panel are final in `sums`."""
 
@@ -129,7 +132,15 @@ class Sweep:
         return self.kernel.panel_step_bytes // self.kernel.product.right_step * product.right_step
 
     def emit(
-        self, f: Function, left: LeftSide, right: Value, scratch: Value, thread: Value, threads: Value, finish: Finish
+        self,
+        f: Function,
+        left: LeftSide,
+        right: Value,
+        scratch: Value,
+        thread: Value,
+        threads: Value,
+        finish: Finish,
+        prefetch: Prefetch,
     ) -> None:
         """Emits thread `thread`'s share. `scratch` holds `sums_bytes`, then what `left` keeps there."""
         first = self._first_unit(f, thread, threads)
@@ -158,8 +169,13 @@ class Sweep:
             def finish_tile(sums: Value, row: Value, skip: Value, batch: Value = batch, panel: Value = panel) -> None:
                 finish(f, sums, batch, row, (skip, i64(self.kernel.m0)), panel)
 
+            def prefetch_tile(row: Value, batch: Value = batch, panel: Value = panel) -> None:
+                prefetch(f, batch, row, self.kernel.m0, panel)
+
             right_side = right_address, unpacked
-            self._block_times_panel(f, rows_address, right_side, scratch, nominal, start, tiles, finish_tile)
+            self._block_times_panel(
+                f, rows_address, right_side, scratch, nominal, start, tiles, finish_tile, prefetch_tile
+            )
             unit.yield_(block_of_all)
 
     def _first_unit(self, f: Function, thread: Value, threads: Value) -> Value:
@@ -207,6 +223,7 @@ class Sweep:
         start: Value,
         tiles: Value,
         finish: Callable[[Value, Value, Value], None],
+        prefetch: Callable[[Value], None],
     ) -> None:
         kernel, parts = self.kernel, self.k_blocks
         steps = self.steps // parts
@@ -227,6 +244,8 @@ class Sweep:
                 offset = f.mul(f.sub(row, start), i64(self.row_pitch))
                 sums = f.gep(scratch, f.mul(tile.index, i64(kernel.tile_bytes))) if parts > 1 else scratch
                 rows = f.gep(left_part, offset)
+                if parts == 1:
+                    prefetch(row)
                 if self.stored is None:
                     f.call("void", _tile_name(f), [rows, right_part, sums])
                 else:

@@ -50,6 +50,15 @@ class TileOutput:
     dim: int | None = None
     ragged: bool = False
 
+    def prefetch(self, f: Function, batch: Value, row: Value, rows: int, panel: Value) -> None:
+        """Brings into the cache what rows [row, row + rows) of that panel will need, while they are computed."""
+        if not self.epilogue.prefetches:
+            return
+        column = f.mul(panel, i64(self.n0))
+        with f.loop(0, rows) as line:
+            indices = self.indices(f, batch, f.add(row, line.index), column)
+            self.epilogue.prefetch(f, indices, self.n0)
+
     def finish(
         self, f: Function, sums: Value, batch: Value, row: Value, rows: tuple[Value, Value], panel: Value
     ) -> None:
