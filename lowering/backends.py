@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 
 from ..runtime.artifact import BufferReference, Image, Segment, Space, Step
 from .codegen import build_image
+from .codegen.ptx import build_ptx_image
 from .cost import arithmetic_dtype, describe, flops, traffic
 from .dialects.dispatch import RegionOp, SegmentOp
 from .host_program import tensor_of
@@ -30,10 +31,20 @@ def backend_of(kind: str) -> Backend:
 def build_cpu_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
     """Machine code through LLVM."""
     kernels = Kernels(target)
-    plans = tuple(
+    return build_image(_plans(segments, kernels), kernels.by_name, target)
+
+
+def build_cuda_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
+    """PTX through LLVM."""
+    kernels = Kernels(target)
+    return build_ptx_image(_plans(segments, kernels), kernels.by_name, target)
+
+
+def _plans(segments: Mapping[str, SegmentOp], kernels: Kernels) -> tuple[Segment, ...]:
+    """The segments, after everything they run was compiled."""
+    return tuple(
         plan_segment(name, segment, kernels.name_of, kernels.scratch_bytes) for name, segment in segments.items()
     )
-    return build_image(plans, kernels.by_name, target)
 
 
 def build_reference_image(segments: Mapping[str, SegmentOp], target: Target) -> Image:
@@ -90,4 +101,8 @@ def _bytes(value: SSAValue) -> int:
     return -1 if type.dynamic_dims else type.nbytes
 
 
-_BACKENDS: dict[str, Backend] = {"cpu": build_cpu_image, "reference": build_reference_image}
+_BACKENDS: dict[str, Backend] = {
+    "cpu": build_cpu_image,
+    "cuda-emulator": build_cuda_image,
+    "reference": build_reference_image,
+}

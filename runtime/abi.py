@@ -87,3 +87,13 @@ class Pool(ctypes.Structure):
         ("call", ctypes.c_void_p),
         ("_state_line", ctypes.c_char * (CACHE_LINE - 24)),
     )
+
+
+def ptx_entry(kernel: str) -> str:
+    """The `.entry` of a step's kernel in the PTX of a CUDA device.
+
+    Its parameters are 64 bits each: the addresses of the step's buffers, its scalars and sizes, the address of the
+    scratch memory of all threads, and the bytes of it that each thread has. Any grid in x alone is right, as kernels
+    divide their work by the threads there are.
+    """
+    return f"launch_{kernel}"

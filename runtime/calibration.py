@@ -21,7 +21,7 @@ from .cache import default_folder
 from .cpu_features import host_features, host_name
 from .device_spec import DeviceSpec
 from .errors import TosaicError
-from .rates import Rates
+from .rates import NOMINAL, Rates
 
 if TYPE_CHECKING:
     from ..lowering.target import Target
@@ -61,10 +61,12 @@ func.func @main(%x: tensor<1x28x28x128xf32>) -> tensor<1x28x28x128xf32> {
 def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None) -> Rates:
     """The rates of a device whose code is made for `target`, from the cache or measured now, which takes seconds.
 
+    A simulated device has those of what it simulates.
+
     folder: of the cache, by default the user's. Raises DeviceError where the machine cannot run it.
     """
     path = _path(spec.kind, spec.threads, target.name, folder)
-    known = _read(path)
+    known = NOMINAL.get(spec.kind) or _read(path)
     if known is None:
         known = _measure(spec, target)
         with contextlib.suppress(OSError):
@@ -76,7 +78,7 @@ def measured_rates(spec: DeviceSpec, target: Target, folder: Path | None = None)
 
 def known_rates(spec: DeviceSpec, target: str, folder: Path | None = None) -> Rates | None:
     """What was measured before of a device with code for the target of that name."""
-    return _read(_path(spec.kind, spec.threads, target, folder))
+    return NOMINAL.get(spec.kind) or _read(_path(spec.kind, spec.threads, target, folder))
 
 
 def rates_of(program: Program, folder: Path | None = None) -> dict[str, Rates]:

@@ -1,4 +1,5 @@
-"""How users name devices: "cpu", "cpu:2" (threads), "cpu@x86-64-v3" (instruction set), "cpu@x86-64-v3:1", "reference".
+"""How users name devices: "cpu", "cpu:2" (threads), "cpu@x86-64-v3" (instruction set), "cpu@x86-64-v3:1", "reference",
+"cuda-emulator", "cuda-emulator@sm_90" (compute capability).
 
 Lists are separated by commas, and may name a device more than once.
 """
@@ -8,23 +9,34 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from .errors import ArgumentError
+from .record import record
 
-DEVICES = {"cpu": ".devices.cpu", "reference": ".devices.reference"}
+DEVICES = {
+    "cpu": ".devices.cpu",
+    "cuda-emulator": ".devices.cuda_emulator",
+    "reference": ".devices.reference",
+}
 """Kind of device -> module, relative to the runtime, that has `open_device(spec)`."""
 
-_FUTURE = ("cuda", "cuda-emulator")
+_FUTURE = ("cuda",)
 """Kinds that have a name but, in this version, nothing that runs them."""
+
+_THREADED = ("cpu",)
+"""Kinds whose number of threads users may choose."""
+
+_ONE_TARGET = ("reference",)
+"""Kinds that have no instruction sets to choose from."""
 
 MAX_THREADS = 1024
 """More than any processor has that this runs on; without a limit a typing error would take the system's last thread."""
 
-_SYNTAX = re.compile(r"(?P<kind>[^@:]*)(@(?P<target>[^:]*))?(:(?P<threads>.*))?")
+_SYNTAX = r"(?P<kind>[^@:]*)(@(?P<target>[^:]*))?(:(?P<threads>.*))?"
 
 
-@dataclass(frozen=True)
+@record
 class DeviceSpec:
     """A device as users write it.
 
@@ -48,8 +60,10 @@ class DeviceSpec:
             raise ArgumentError(f"unknown device {self.kind!r}; known devices: {known}")
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise ArgumentError(f"{self.threads} threads: expected 1 to {MAX_THREADS}")
-        if self.kind == "reference" and (self.threads is not None or self.target is not None):
-            raise ArgumentError(f"device {self}: {self.kind} has no threads or instruction sets")
+        if self.threads is not None and self.kind not in _THREADED:
+            raise ArgumentError(f"device {self}: {self.kind} has no threads to choose")
+        if self.target is not None and self.kind in _ONE_TARGET:
+            raise ArgumentError(f"device {self}: {self.kind} has no instruction sets")
         if not self.name:
             object.__setattr__(self, "name", str(self))
 
@@ -79,7 +93,7 @@ def uniquely_named(specs: Sequence[DeviceSpec]) -> tuple[DeviceSpec, ...]:
 def parse_device(text: str) -> DeviceSpec:
     """Read one device. Raises ArgumentError."""
     text = text.strip()
-    match = _SYNTAX.fullmatch(text)
+    match = re.fullmatch(_SYNTAX, text)
     if match is None:
         raise ArgumentError(f"device {text!r} is not of the form KIND[@TARGET][:THREADS]")
     kind, target, count = match["kind"], match["target"], match["threads"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...runtime.device_spec import DeviceSpec
 from ..target import Target, resolve_target
-from . import reference
+from . import nvptx, reference
 
 
 def device_targets(devices: Sequence[DeviceSpec], default: Target) -> dict[str, Target]:
@@ -17,4 +17,6 @@ def device_targets(devices: Sequence[DeviceSpec], default: Target) -> dict[str, 
 def _target(device: DeviceSpec, default: Target) -> Target:
     if device.kind == "reference":
         return reference.TARGET
+    if device.kind == "cuda-emulator":
+        return nvptx.from_name(device.target or nvptx.DEFAULT)
     return resolve_target(device.target) if device.target is not None else default

@@ -33,7 +33,7 @@ def assert_same_on_both(model: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", ["reference", "cpu:1,reference"])
+@pytest.mark.parametrize("devices", ["reference", "cpu:1,reference", "cuda-emulator"])
 def test_hand_written_programs(devices: str) -> None:
     """All tests of `tests/programs`, on other devices."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "programs"]

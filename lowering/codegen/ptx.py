@@ -1,0 +1,93 @@
+"""Kernels to PTX through LLVM's NVPTX back end: every kernel a `.entry` with all it calls inlined.
+
+A kernel as `KernelContext` writes it asks which of how many threads it is and where its scratch memory lies; the entry
+answers by its place in the grid. So any grid computes the same, and one of a single thread is right too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from ...runtime.abi import ptx_entry
+from ...runtime.artifact import Image, Segment
+from ..target import Target
+from .emit import ATTRIBUTES, OUTLINED
+from .kernel import Kernel
+
+
+def build_ptx_image(segments: Sequence[Segment], kernels: Mapping[str, Kernel], target: Target) -> Image:
+    """The image that runs `segments`, whose steps name `kernels`: its code is PTX text."""
+    texts = [kernel.text + _entry(name, kernel) for name, kernel in kernels.items()]
+    ptx = assemble_ptx("\n".join([_SPECIAL_REGISTERS, *texts]), target)
+    return Image(target.name, target.features, ptx.encode(), {}, tuple(segments))
+
+
+_SPECIAL_REGISTERS = "\n".join(
+    f"declare i32 @llvm.nvvm.read.ptx.sreg.{name}.x()" for name in ("tid", "ntid", "ctaid", "nctaid")
+)
+
+
+def _entry(name: str, kernel: Kernel) -> str:
+    """The function that a launch names; its parameters are the kernel's, but scratch memory is that of all threads,
+    `stride` bytes for each."""
+    pointers = [f"%buffer{number}" for number in range(kernel.operands + kernel.results)]
+    scalars = [f"%scalar{number}" for number in range(kernel.scalars)]
+    parameters = [f"ptr {each}" for each in pointers] + [f"i64 {each}" for each in scalars]
+    signature = ", ".join([*parameters, "ptr %scratch", "i64 %stride"])
+    arguments = ", ".join([*parameters, "ptr %own", "i64 %thread", "i64 %threads"])
+    registers = "\n".join(
+        f"  %{each}.narrow = call i32 @llvm.nvvm.read.ptx.sreg.{each}.x()\n  %{each} = zext i32 %{each}.narrow to i64"
+        for each in ("tid", "ntid", "ctaid", "nctaid")
+    )
+    return f"""
+define ptx_kernel void @{ptx_entry(name)}({signature}) {{
+{registers}
+  %before = mul i64 %ctaid, %ntid
+  %thread = add i64 %before, %tid
+  %threads = mul i64 %nctaid, %ntid
+  %place = mul i64 %thread, %stride
+  %own = getelementptr i8, ptr %scratch, i64 %place
+  call void @{name}({arguments})
+  ret void
+}}
+"""
+
+
+def assemble_ptx(text: str, target: Target) -> str:
+    """The PTX of a module of LLVM IR. Raises RuntimeError with LLVM's message if the text is not valid IR."""
+    machine = _target_machine(target.triple, target.cpu)
+    attributes = f"attributes {ATTRIBUTES} = {{ nounwind alwaysinline }}\nattributes {OUTLINED} = {{ alwaysinline }}\n"
+    with llvm.parse_assembly(text + attributes) as module:
+        module.triple = target.triple
+        module.data_layout = str(machine.target_data)
+        for function in module.functions:
+            if not function.is_declaration and not function.name.startswith(ptx_entry("")):
+                function.visibility, function.linkage = "default", "internal"
+        _optimise(module, machine)
+        return machine.emit_assembly(module)
+
+
+@cache
+def _target_machine(triple: str, cpu: str) -> llvm.TargetMachine:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
+
+
+def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    """Inline what is called, drop what is left, and the simplifications of -O1."""
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options.loop_vectorization = options.slp_vectorization = False
+    options.loop_unrolling = options.loop_interleaving = False
+    with llvm.create_pass_builder(machine, options) as builder:
+        with llvm.create_new_module_pass_manager() as passes:
+            passes.add_always_inliner_pass()
+            passes.add_global_dead_code_eliminate_pass()
+            passes.run(module, builder)
+        with builder.getFunctionPassManager() as passes:
+            for function in module.functions:
+                if not function.is_declaration:
+                    passes.run(function, builder)

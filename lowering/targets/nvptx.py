@@ -1,0 +1,35 @@
+"""NVIDIA GPUs: PTX for a compute capability, which the driver translates for the GPU at hand.
+
+A thread is what a core is elsewhere: it computes a register tile of its own, whose vectors LLVM takes apart into the
+scalar registers of PTX and puts together again in 128-bit loads and stores where the alignment is known.
+"""
+
+from __future__ import annotations
+
+from ...runtime.errors import ArgumentError
+from ..contraction import Contraction
+from ..target import Target, Tile
+from .register_tile import register_tile
+
+TRIPLE = "nvptx64-nvidia-cuda"
+
+CAPABILITIES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100")
+"""Of Turing and later, as LLVM spells them."""
+
+DEFAULT = "sm_80"
+
+_VECTOR_BITS = 128
+_VECTORS = 32
+"""A quarter of the 255 registers of a thread is for addresses, counters and what LLVM loads ahead."""
+
+
+def from_name(name: str) -> Target:
+    """The target of a compute capability such as "sm_80". Raises ArgumentError."""
+    if name not in CAPABILITIES:
+        raise ArgumentError(f"unknown compute capability {name!r}; known: {', '.join(CAPABILITIES)}")
+    return Target(name, TRIPLE, name, ("nvptx64", name), _VECTOR_BITS, _VECTORS, tile)
+
+
+def tile(target: Target, contraction: Contraction) -> Tile:
+    """The register tile of a thread for `contraction`, one product a step."""
+    return register_tile(target, contraction, 1)

@@ -1,0 +1,202 @@
+"""Runs kernels over grids: which lanes are active where, barriers, and the end.
+
+Lanes that stand at the earliest instruction go first, so that those that branched apart meet again where their ways do;
+code of structured loops and branches needs no more (Collange, "Stack-less SIMT reconvergence at low cost", 2011).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DeviceError
+from . import arithmetic, conversion, movement
+from .memory import Array, GlobalMemory
+from .program import Grid, Mask, Program, Step, unknown
+from .ptx import Immediate, Instruction, Kernel, Module, Symbol
+
+Decoder = Callable[[Program, Instruction], Step]
+
+_DECODERS: dict[str, Decoder] = {
+    **dict.fromkeys(
+        ("add", "sub", "min", "max", "div", "rem", "and", "or", "xor", "copysign"), arithmetic.decode_binary
+    ),
+    **dict.fromkeys(("neg", "abs", "not", "sqrt", "rcp"), arithmetic.decode_unary),
+    **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
+    **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
+    **dict.fromkeys(("popc", "clz"), arithmetic.decode_count),
+    "bfe": arithmetic.decode_extract_bits,
+    "prmt": arithmetic.decode_permute,
+    "shf": arithmetic.decode_funnel_shift,
+    "lop3": arithmetic.decode_logic,
+    "setp": arithmetic.decode_set_predicate,
+    "selp": arithmetic.decode_select,
+    "cvt": conversion.decode_convert,
+    "cvta": conversion.decode_convert_address,
+    "mov": movement.decode_move,
+    "ld": movement.decode_load,
+    "st": movement.decode_store,
+}
+
+_ENDS = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
+"""Instructions after which lanes may go different ways or wait."""
+
+_LANES_AT_ONCE = 4096
+"""Enough that numpy's cost of a call is small beside its work, few enough that registers stay in the cache."""
+
+
+@dataclass
+class _Block:
+    """A basic block: steps, and the instruction that ends it, or None where the next block follows."""
+
+    steps: list[Step]
+    end: Instruction | None
+
+
+class LoadedModule:
+    """A module with its variables in memory, and its kernels decoded as they are launched."""
+
+    def __init__(self, module: Module, memory: GlobalMemory) -> None:
+        self._module = module
+        self._memory = memory
+        self._symbols: dict[str, int] = {}
+        for name, variable in module.variables.items():
+            content = np.zeros(variable.size, np.uint8)
+            content[: len(variable.initial)] = np.frombuffer(variable.initial, np.uint8)
+            self._symbols[name] = memory.add(content)
+        self._prepared: dict[tuple[str, Grid, int], _Runner] = {}
+
+    def launch(self, name: str, grid: Grid, arguments: Sequence[int]) -> None:
+        """Run the kernel on integer `arguments` (addresses and sizes), one for each of its parameters.
+
+        Raises DeviceError (AccessError for memory): an unknown kernel, wrong arguments, and what a lane did wrong.
+        """
+        kernel = self._module.kernels.get(name)
+        if kernel is None:
+            raise DeviceError(f"the module has no kernel {name!r}")
+        if len(arguments) != len(kernel.parameters):
+            raise DeviceError(f"kernel {name} takes {len(kernel.parameters)} arguments, not {len(arguments)}")
+        parameters = {
+            parameter: struct.pack("<q" if argument < 0 else "<Q", argument)[: variable.size]
+            for (parameter, variable), argument in zip(kernel.parameters.items(), arguments, strict=True)
+        }
+        wave = max(1, _LANES_AT_ONCE // grid.threads)
+        for first in range(0, grid.blocks, wave):
+            self._runner(kernel, grid, min(wave, grid.blocks - first)).run(first, parameters)
+
+    def _runner(self, kernel: Kernel, grid: Grid, blocks: int) -> _Runner:
+        key = (kernel.name, grid, blocks)
+        if key not in self._prepared:
+            self._prepared[key] = _Runner(Program(kernel, self._memory, self._symbols, grid, blocks))
+        return self._prepared[key]
+
+
+class _Runner:
+    """A kernel decoded for a number of blocks at once."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        kernel = program.kernel
+        leaders = {0, *kernel.labels.values()}
+        leaders |= {number + 1 for number, each in enumerate(kernel.instructions) if each.opcode in _ENDS}
+        starts = sorted(leader for leader in leaders if leader < len(kernel.instructions))
+        self._index = {start: number for number, start in enumerate(starts)}
+        self._blocks = [
+            self._decode(kernel.instructions[start:stop])
+            for start, stop in zip(starts, [*starts[1:], len(kernel.instructions)], strict=True)
+        ]
+        self._done = len(self._blocks)
+        self._waiting = np.zeros(program.lanes, np.bool_)
+
+    def _decode(self, instructions: Sequence[Instruction]) -> _Block:
+        steps: list[Step] = []
+        for instruction in instructions:
+            if instruction.opcode in _ENDS:
+                return _Block(steps, instruction)
+            decoder = _DECODERS.get(instruction.opcode)
+            if decoder is None:
+                raise unknown(instruction)
+            steps.append(self._program.guarded(instruction, decoder(self._program, instruction)))
+        return _Block(steps, None)
+
+    def run(self, first_block: int, parameters: dict[str, bytes]) -> None:
+        """Run until all lanes have ended."""
+        self._program.start(first_block, parameters)
+        self._waiting[:] = False
+        place = np.zeros(self._program.lanes, np.int64)
+        with np.errstate(all="ignore"):  # inactive lanes compute on whatever they hold
+            while True:
+                ready = np.where(self._waiting, self._done, place)
+                current = int(ready.min())
+                if current == self._done:
+                    if not self._waiting.any():
+                        return
+                    self._release()
+                    continue
+                self._run_block(current, ready == current, place)
+
+    def _run_block(self, number: int, active: Array, place: Array) -> None:
+        block = self._blocks[number]
+        mask: Mask = None if active.all() else active
+        for step in block.steps:
+            step(mask)
+        end = block.end
+        going = active
+        if end is not None and end.guard is not None:
+            predicate = self._program.predicate(end.guard[0])
+            going = active & (~predicate if end.guard[1] else predicate)
+        place[active] = number + 1
+        if end is None:
+            return
+        if end.opcode == "bra":
+            (target,) = end.operands
+            assert isinstance(target, Symbol)
+            place[going] = self._target(target.name)
+        elif end.opcode == "brx":
+            place[going] = self._targets(end, going)
+        elif end.opcode in ("ret", "exit"):
+            place[going] = self._done
+        elif end.opcode == "trap":
+            if going.any():
+                where = self._program.describe(int(np.flatnonzero(going)[0]))
+                raise DeviceError(f"kernel {self._program.kernel.name}, {where}: trap (PTX line {end.line})")
+        elif end.opcode in ("bar", "barrier"):
+            self._wait(end, going)
+        else:
+            raise unknown(end)
+
+    def _targets(self, instruction: Instruction, going: Array) -> Array:
+        """Where brx.idx leads each of the lanes: to the label of that number in its list."""
+        index, labels = instruction.operands
+        assert isinstance(labels, Symbol)
+        places = np.array([self._target(label) for label in self._program.kernel.targets[labels.name]])
+        indices = np.asarray(self._program.read(index, "u32")())
+        chosen = np.broadcast_to(indices, going.shape)[going]
+        if chosen.max(initial=0) >= places.size:
+            raise DeviceError(
+                f"kernel {self._program.kernel.name}: a branch beyond its list (PTX line {instruction.line})"
+            )
+        return places[chosen]
+
+    def _target(self, label: str) -> int:
+        start = self._program.kernel.labels[label]
+        return self._index.get(start, self._done)
+
+    def _wait(self, instruction: Instruction, going: Array) -> None:
+        """bar.sync 0: all threads of the block."""
+        kind = [each for each in instruction.modifiers if each not in ("cta", "aligned")]
+        if kind != ["sync"] or instruction.operands != (Immediate(0),):
+            raise unknown(instruction)
+        self._waiting |= going
+
+    def _release(self) -> None:
+        """Let those go on whose whole block waits; threads that have ended are not waited for.
+
+        Called when nobody can run: then every thread waits or has ended.
+        """
+        blocks = np.unique(self._program.block_of_lane[self._waiting])
+        self._program.shared.epochs[blocks] += 1
+        self._waiting[:] = False
