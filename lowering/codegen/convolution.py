@@ -18,10 +18,12 @@ from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .microkernel import Microkernel
+from .padded_rows import PaddedRows, reads_padded_rows
 from .panel import Conversion, copy_run, fill_run, row_stride
 from .product import product_of
+from .single_channel import SingleChannel, in_rows_of_pixels, suits_single_channel
 from .sweep import LeftSide, Sweep
-from .types import F32, Value, memory_type
+from .types import BF16, F32, Value, memory_type
 from .window import Window, integers, pair
 from .winograd import Winograd
 from .winograd_plan import winograd_plan
@@ -39,6 +41,9 @@ class GatheredWindows:
     padded_k: int
     pitch: int
     prepares: bool = True
+
+    def prepared_bytes(self, rows: int) -> int:
+        return rows * self.pitch
 
     def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
         height, width = self.window.output
@@ -139,26 +144,43 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
         return [image, f.udiv(pixel, i64(out_width)), f.urem(pixel, i64(out_width)), column]
 
     pointer = context.tensor(root.image).pointer
+    pad_value = root.pad_value.value.data if root.pad_value else 0
+    if suits_single_channel(context.target, window, product, channels, n) and conversion.is_copy and not pad_value:
+        output = tile_output(context, root, product, n0, n, indices)
+        if len(output.epilogue.shape) == 4:
+            output = in_rows_of_pixels(output, out_height, out_width)
+            filter = context.tensor(root.filter).pointer
+            return SingleChannel(context, window, images, channels, pointer, filter, n0, output).emit()
     plan = None
-    if (product.panel, product.right, product.accumulator, product.k0) == (F32, F32, F32, 1) and conversion.is_copy:
-        plan = winograd_plan(context.target, window, images, channels, panels, n0, m0)
+    in_pairs = (product.instruction, product.panel) == ("vdpbf16ps", BF16)
+    in_f32 = (product.panel, product.right, product.accumulator, product.k0) == (F32, F32, F32, 1)
+    if (in_f32 or in_pairs) and conversion.is_copy:
+        plan = winograd_plan(context.target, window, images, channels, panels, n0, m0, product.k0)
     if plan is not None:
         output = tile_output(context, root, product, n0, n, indices)
         filter = context.tensor(root.filter).pointer
-        pad_value = root.pad_value.value.data if root.pad_value else 0
         winograd = Winograd(plan, product, window, channels, panels, n0, pointer, filter, pad_value, output)
         return winograd.emit(context.f, context.scratch, context.thread, context.threads)
+    product, stored = unpacking(product, m, m0)
+    if stored is None and reads_padded_rows(window, images, channels, product, min(m0, out_width), steps, panels * n0):
+        padded = PaddedRows(pointer, window, channels, conversion, pad_value)
+        kernel = padded.kernel(product, min(m0, out_width), n0)
+        sweep = Sweep(
+            kernel, images * out_height, out_width, panels, steps, padded.pitch, right_is_batched=False, stored=None
+        )
+
+        def in_line(f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
+            return indices(f, batch, f.add(f.mul(batch, i64(out_width)), row), column)
+
+        return emit_sweep(context, root, root.filter, sweep, padded, n, in_line)
     left: LeftSide
     if window.is_pointwise:
         left, pitch = plain_rows(pointer, product, conversion, m, channels, m0, filter_type)
     else:
-        pad_value = root.pad_value.value.data if root.pad_value else 0
         pitch = row_stride(steps * product.panel_step)
         left = GatheredWindows(pointer, window, channels, conversion, pad_value, steps * k0, pitch)
-    product, stored = unpacking(product, m, m0)
     kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
     sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False, stored=stored)
-
     return emit_sweep(context, root, root.filter, sweep, left, n, indices)
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .arithmetic import i64
+from .conversions import round_to_bfloat
 from .emit import Function
 from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run
-from .product import Product
+from .product import Product, widen
 from .tile_output import TileOutput
-from .types import I64, PTR, Value
+from .types import BF16, I16, I64, PTR, Value, bits_of, vector_type
 from .window import Window
 from .winograd_plan import Layout, WinogradPlan
 from .winograd_transform import TAPS, apply_columns, apply_rows
@@ -49,7 +50,8 @@ class Winograd:
             f.attach(helper)
         kernel = Microkernel(self.product, plan.m0, self.n0, self.layout.pixel_row, self.product.panel_step)
         for accumulate in (False, True) if plan.channels < self.channels else (False,):
-            f.attach(kernel.function(_tile(f, accumulate=accumulate), plan.channels, accumulate=accumulate))
+            steps = plan.channels // self.product.k0
+            f.attach(kernel.function(_tile(f, accumulate=accumulate), steps, accumulate=accumulate))
         units = i64(plan.blocks * panels)
         first = f.udiv(f.mul(thread, units), threads)
         last = f.udiv(f.mul(f.add(thread, i64(1)), units), threads)
@@ -70,7 +72,7 @@ class Winograd:
         layout, plan = self.layout, self.plan
         points, outputs = plan.transforms.points, plan.transforms.outputs
         height, width = self.window.image
-        pixel_bytes = 4 * self.channels
+        pixel_bytes = plan.element_bytes * self.channels
         with f.loop(0, plan.rows) as row:
             tile = f.min(f.add(start, row.index), i64(plan.tiles - 1))
             image, y, x = self._position(f, tile)
@@ -101,14 +103,14 @@ class Winograd:
         """Copies the pixels of a tile at the edge, with what lies beyond it."""
         height, width = self.window.image
         conversion = Conversion(self.product.target, self.product.panel, self.product.panel)
-        points = self.plan.transforms.points
+        points, pixel_bytes = self.plan.transforms.points, self.plan.element_bytes * self.channels
         with f.loop(0, points) as row, f.loop(0, points) as column:
             y, x = f.add(top, row.index), f.add(left, column.index)
             at = f.add(f.mul(row.index, i64(points)), column.index)
-            to = f.gep(patch, f.mul(at, i64(4 * self.channels)))
+            to = f.gep(patch, f.mul(at, i64(pixel_bytes)))
             inside = f.and_(f.icmp("ult", y, i64(height)), f.icmp("ult", x, i64(width)))
             with f.if_(inside):
-                pixel = f.gep(source, f.mul(f.add(f.mul(y, i64(width)), x), i64(4 * self.channels)))
+                pixel = f.gep(source, f.mul(f.add(f.mul(y, i64(width)), x), i64(pixel_bytes)))
                 copy_run(f, conversion, pixel, to, self.channels)
             with f.if_(f.xor(inside, f.const("i1", True))):
                 fill_run(f, conversion, to, self.channels, self.pad_value)
@@ -119,18 +121,15 @@ class Winograd:
         f = Function(f"{caller.name}.image", parameters, attributes="noinline")
         pixels, pitch, to = f.arguments
         matrix, points = self.plan.transforms.image, self.plan.transforms.points
-        with f.loop(0, 4 * self.channels, self._vector_bytes) as channel:
+        pixel_bytes = self.plan.element_bytes * self.channels
+        with f.loop(0, pixel_bytes, self._element_bytes) as channel:
             corner = f.gep(pixels, channel.index)
             lines = []
             for i in range(points):
                 line = f.gep(corner, f.mul(pitch, i64(i)))
-                lines.append(apply_rows(f, matrix, self._load(f, line, points, 4 * self.channels)))
-            self._store_points(
-                f,
-                f.gep(to, channel.index),
-                [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)],
-                self.layout.pixels_point,
-            )
+                lines.append(apply_rows(f, matrix, self._load_elements(f, line, points, pixel_bytes)))
+            columns = [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)]
+            self._store_points(f, f.gep(to, channel.index), self._narrow(f, columns), self.layout.pixels_point)
         return f
 
     # Products
@@ -138,13 +137,14 @@ class Winograd:
     def _products(self, f: Function, scratch: Value, panel: Value) -> None:
         """The sums of the block's tiles over all channels, in parts."""
         layout, plan = self.layout, self.plan
-        panel_bytes = 4 * TAPS**2 * self.channels * self.n0
+        panel_bytes = plan.element_bytes * TAPS**2 * self.channels * self.n0
         source = f.gep(self.filter, f.mul(panel, i64(panel_bytes)))
         with f.loop(0, self.channels // plan.channels) as part:
             channel = f.mul(part.index, i64(plan.channels))
             transformed = f.gep(scratch, layout.filter_at)
-            f.call("void", f"{f.name}.filter", [f.gep(source, f.mul(channel, i64(4 * self.n0))), transformed])
-            pixels = f.gep(scratch, f.mul(channel, i64(4)))
+            taps = f.gep(source, f.mul(channel, i64(plan.element_bytes * self.n0)))
+            f.call("void", f"{f.name}.filter", [taps, transformed])
+            pixels = f.gep(scratch, f.mul(channel, i64(plan.element_bytes)))
             with f.loop(0, plan.products) as point, f.loop(0, plan.rows, plan.m0) as row:
                 left = f.gep(pixels, f.mul(point.index, i64(layout.pixels_point)))
                 left = f.gep(left, f.mul(row.index, i64(layout.pixel_row)))
@@ -163,19 +163,16 @@ class Winograd:
         parameters = [(f"{PTR} noalias readonly", "panel"), (f"{PTR} noalias", "to")]
         f = Function(f"{caller.name}.filter", parameters, attributes="noinline")
         panel, to = f.arguments
-        matrix, tap_bytes = self.plan.transforms.filter, 4 * self.channels * self.n0
-        with f.loop(0, 4 * self.plan.channels * self.n0, self._vector_bytes) as element:
+        plan = self.plan
+        matrix, tap_bytes = plan.transforms.filter, plan.element_bytes * self.channels * self.n0
+        with f.loop(0, plan.element_bytes * plan.channels * self.n0, self._element_bytes) as element:
             corner = f.gep(panel, element.index)
             lines = [
-                apply_rows(f, matrix, self._load(f, f.gep(corner, i * TAPS * tap_bytes), TAPS, tap_bytes))
+                apply_rows(f, matrix, self._load_elements(f, f.gep(corner, i * TAPS * tap_bytes), TAPS, tap_bytes))
                 for i in range(TAPS)
             ]
-            self._store_points(
-                f,
-                f.gep(to, element.index),
-                [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)],
-                self.layout.filter_point,
-            )
+            columns = [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)]
+            self._store_points(f, f.gep(to, element.index), self._narrow(f, columns), self.layout.filter_point)
         return f
 
     # Results
@@ -228,6 +225,26 @@ class Winograd:
 
     def _load(self, f: Function, first: Value, count: int, stride: int) -> list[Value]:
         return [f.load(self.product.sums, f.gep(first, i * stride)) for i in range(count)]
+
+    @property
+    def _element_bytes(self) -> int:
+        """Bytes of as many elements of pixels or filter as a register of sums has."""
+        return self.plan.element_bytes * self.product.lanes
+
+    def _load_elements(self, f: Function, first: Value, count: int, stride: int) -> list[Value]:
+        """Registers of pixels or of the filter, widened."""
+        bits = vector_type(f"i{bits_of(self.product.panel)}", self.product.lanes)
+        narrow = vector_type(self.product.panel, self.product.lanes)
+        loaded = [f.bitcast(f.load(bits, f.gep(first, i * stride)), narrow) for i in range(count)]
+        return [widen(f, self.product.target, value, self.product.accumulator) for value in loaded]
+
+    def _narrow(self, f: Function, columns: list[list[Value]]) -> list[list[Value]]:
+        """Transformed elements as the product reads them."""
+        if self.product.panel != BF16:
+            return columns
+        bits = vector_type(I16, self.product.lanes)
+        target = self.product.target
+        return [[f.bitcast(round_to_bfloat(f, target, value), bits) for value in column] for column in columns]
 
     def _store_points(self, f: Function, to: Value, columns: list[list[Value]], stride: int) -> None:
         """Element i of column j goes to place i * len(columns) + j."""

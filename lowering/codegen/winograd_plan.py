@@ -8,7 +8,8 @@ cycle, a store taking both. Tiles that reach over the edge are computed in full.
 
 Errors: the channels are summed in parts, a chain of sums each, and the parts added up. From 64 channels in parts of 32
 on m = 4 stays within twice direct convolution's error, so it is not taken for fewer (`tests/lowering/codegen/
-test_winograd.py` measures both).
+test_winograd.py` measures both). Of bf16 the transformed elements are rounded once more, which with m = 2 leaves the
+error within twice that of rounding pixels and weights.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ written once per part. The filter is transformed in parts too, and 36 x 64 x 32 
 _LEAST_CHANNELS = {2: 16, 4: 64}
 """From how many channels on F(m, 3) is exact enough, and its transforms do not outweigh what it saves."""
 
+_MOST_NARROW_OUTPUTS = 2
+"""m for bf16: the maps of m = 4 would make ten times as much of its rounding as of the products."""
+
 _BLOCK_BYTES = 768 * 1024
 """Transformed pixels and sums of a block: what an L2 of 1 MiB holds beside a part of the filter."""
 
@@ -51,6 +55,8 @@ class WinogradPlan:
     rows: int
     m0: int
     channels: int
+    element_bytes: int = 4
+    """Of pixels and filter, as they lie in memory and, transformed, in scratch."""
 
     @property
     def blocks(self) -> int:
@@ -63,31 +69,32 @@ class WinogradPlan:
 
 
 def winograd_plan(
-    target: Target, window: Window, images: int, channels: int, panels: int, n0: int, m0: int
+    target: Target, window: Window, images: int, channels: int, panels: int, n0: int, m0: int, k0: int = 1
 ) -> WinogradPlan | None:
-    """The cheapest plan for an f32 convolution with a filter in `panels` of n0 columns, None if direct is cheaper.
+    """The cheapest plan for a convolution with a filter in `panels` of n0 columns, None if direct is cheaper.
 
-    `m0` is the register tile's height of direct convolution.
+    `m0` is the register tile's height of direct convolution. Elements are f32, or with k0 = 2 bf16, of which one
+    instruction adds up pairs; transformed they are rounded once more, so that only m = 2 is exact enough.
     """
     lanes = target.vector_bits // bits_of(F32)
     if (window.kernel, window.strides, window.dilations) != ((TAPS, TAPS), (1, 1), (1, 1)):
         return None
-    if channels % lanes or n0 % lanes or not target.fma:
+    if channels % (lanes * k0) or n0 % lanes or not target.fma:
         return None
     vectors = n0 // lanes
     most = tallest(target)[vectors]
     pixels = images * prod(window.output)
-    direct = _product(-(-pixels // m0), m0, vectors, TAPS**2 * channels, panels) / _DIRECT_EFFICIENCY
+    direct = _product(-(-pixels // m0), m0, vectors, TAPS**2 * channels // k0, panels) / _DIRECT_EFFICIENCY
     best, least = None, _WORTH * direct
     for outputs, fewest in _LEAST_CHANNELS.items():
         part = _part(channels)
-        if channels < fewest:
+        if channels < fewest or (k0 > 1 and outputs > _MOST_NARROW_OUTPUTS):
             continue
         transforms = Transforms.of(outputs)
         tiles = images * prod(-(-size // outputs) for size in window.output)
-        for rows, height in _blocks(tiles, most, transforms.points**2 * (channels + n0) * bits_of(F32) // 8):
-            plan = WinogradPlan(transforms, tiles, rows, height, part)
-            cycles = _cycles(plan, channels, panels, vectors, lanes)
+        for rows, height in _blocks(tiles, most, transforms.points**2 * (channels // k0 + n0) * bits_of(F32) // 8):
+            plan = WinogradPlan(transforms, tiles, rows, height, part, 4 // k0)
+            cycles = _cycles(plan, channels, panels, vectors, lanes, k0)
             if cycles < least:
                 best, least = plan, cycles
     return best
@@ -115,16 +122,18 @@ def _product(row_tiles: int, m0: int, vectors: int, steps: int, panels: int) -> 
     return panels * row_tiles * steps * (max(m0 * vectors / 2, (m0 + vectors) / 2, 4) + 0.5)
 
 
-def _cycles(plan: WinogradPlan, channels: int, panels: int, vectors: int, lanes: int) -> float:
+def _cycles(plan: WinogradPlan, channels: int, panels: int, vectors: int, lanes: int, k0: int) -> float:
     points, outputs = plan.transforms.points, plan.transforms.outputs
     row_tiles = plan.blocks * plan.rows // plan.m0
     calls = plan.products * panels * row_tiles * (channels // plan.channels)
-    multiplying = plan.products * _product(row_tiles, plan.m0, vectors, channels, panels) + calls * (
+    multiplying = plan.products * _product(row_tiles, plan.m0, vectors, channels // k0, panels) + calls * (
         _CALL + plan.m0 * vectors
     )
     # Instructions per vector: arithmetic of both passes, loads, stores twice, and half of the values kept on the stack.
     image = 2 * points * 2 * points + 5 * points**2
     filter = (TAPS + points) * 2 * points + TAPS**2 + 2 * points**2
+    if k0 > 1:  # widened as they are loaded, two instructions, and rounded
+        image, filter = image + 3 * points**2, filter + 2 * TAPS**2 + points**2
     result = (points + outputs) * 3 * outputs + 2 * points**2 + 2 * outputs**2
     transformed = plan.blocks * plan.rows * (channels // lanes) * image
     transformed += plan.blocks * panels * vectors * channels * filter
@@ -148,7 +157,7 @@ class Layout:
 
     @property
     def pixel_row(self) -> int:
-        return row_stride(4 * self.channels)
+        return row_stride(self.plan.element_bytes * self.channels)
 
     @property
     def pixels_point(self) -> int:
@@ -156,7 +165,7 @@ class Layout:
 
     @property
     def filter_point(self) -> int:
-        return row_stride(4 * self.plan.channels * self.n0)
+        return row_stride(self.plan.element_bytes * self.plan.channels * self.n0)
 
     @property
     def sums_row(self) -> int:
@@ -168,7 +177,7 @@ class Layout:
 
     @property
     def patch_row(self) -> int:
-        return 4 * self.plan.transforms.points * self.channels
+        return self.plan.element_bytes * self.plan.transforms.points * self.channels
 
     @property
     def filter_at(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,7 +78,9 @@ def error_bound(plan: WinogradPlan, geometry: Geometry, image: Array, weights: A
     return chain * EPSILON * total[:, :height, :width]
 
 
-def emit(target: Target, geometry: Geometry, packed: Array, n: int, m0: int, pad_value: float) -> Root:
+def emit(
+    target: Target, geometry: Geometry, packed: Array, n: int, m0: int, pad_value: float, element: Any = np.float32
+) -> Root:
     result = np.full((geometry.image[0], *geometry.output, n), 77, np.float32)
 
     def root(arguments: Sequence[SSAValue]) -> Conv2DOp:
@@ -93,9 +96,7 @@ def emit(target: Target, geometry: Geometry, packed: Array, n: int, m0: int, pad
             pad_value=FloatAttr(pad_value, f32) if pad_value else None,
         )
 
-    return emit_region(
-        convolution.emit_convolution, target, [np.zeros(geometry.image, np.float32), packed], result, root
-    )
+    return emit_region(convolution.emit_convolution, target, [np.zeros(geometry.image, element), packed], result, root)
 
 
 @pytest.mark.parametrize("outputs", [2, 4])
@@ -165,6 +166,34 @@ def test_error_within_twice_that_of_direct_convolution(size: int, channels: int,
         return float(np.sqrt(np.mean((values.astype(np.float64) - exact.reshape(-1, n)) ** 2)))
 
     assert rms(actual.reshape(-1, n)) <= 2 * rms(direct)
+
+
+@pytest.mark.parametrize(("size", "channels", "n"), [(14, 64, 64), (13, 128, 33), (14, 256, 64)])
+@pytest.mark.parametrize("rectified", [False, True])
+def test_bf16_error_within_twice_that_of_rounding_the_operands(
+    size: int, channels: int, n: int, rectified: bool
+) -> None:
+    """Transformed pixels and filters are rounded once more than those of a direct convolution."""
+    target = targets()[0]
+    if not target.bf16:
+        pytest.skip("no vdpbf16ps")
+    geometry = Geometry((1, size, size, channels), (TAPS, TAPS), pad=(1, 1, 1, 1))
+    rng = np.random.default_rng(channels)
+    image = rng.normal(0.2 * rectified, size=geometry.image)
+    if rectified:
+        image = np.maximum(image, 0)
+    weights = rng.normal(size=(TAPS, TAPS, channels, n)) / np.sqrt(9 * channels)
+    exact = convolve(geometry, image, weights, 0)
+    pixels, taps = image.astype(ml_dtypes.bfloat16), weights.astype(ml_dtypes.bfloat16)
+    packed = pack_right(taps.reshape(-1, n), 32, 2)
+    assert winograd_plan(target, _window(geometry), 1, channels, -(-n // 32), 32, 14, 2) is not None
+    actual = emit(target, geometry, packed, n, 14, 0, pixels.dtype).run(pixels, packed)
+    direct = convolve(geometry, pixels.astype(np.float64), taps.astype(np.float64), 0)
+
+    def rms(values: Array) -> float:
+        return float(np.sqrt(np.mean((values - exact) ** 2)))
+
+    assert rms(actual) <= 2 * rms(direct)
 
 
 def _window(geometry: Geometry) -> Window:
