@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
-from .goals import THREADS
-from .standings import of_class, ratio
+from .standings import THREADS, of_class, ratio
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 PAGE, PICTURE = FOLDER / "performance.md", FOLDER / "performance.svg"

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .standings import class_mean, of_class, ratio, scaling, twin_ratio
+from .standings import THREADS, class_mean, of_class, ratio, scaling, twin_ratio
 
-THREADS = (1, 2)
 MEANS = {"f32": 0.85, "int8": 0.75}
 """The most that the geometric mean of the ratios of a class may be."""
 BF16 = 0.95

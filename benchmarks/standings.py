@@ -8,6 +8,8 @@ from typing import Any
 
 from .agreement import is_correct
 
+THREADS = (1, 2)
+
 PEERS = {
     "f32": ("litert", "openvino", "onnxruntime", "iree"),
     "int8": ("litert", "openvino", "openvino_bf16", "onnxruntime", "iree"),

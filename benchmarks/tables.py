@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .agreement import is_correct
-from .goals import BATCHES, BF16, MEANS, THREADS, batch_ratio, goals, missed
-from .standings import best_peer, class_mean, of_class, ratio, scaling, twin_ratio
+from .goals import BATCHES, BF16, MEANS, batch_ratio, goals, missed
+from .standings import THREADS, best_peer, class_mean, of_class, ratio, scaling, twin_ratio
 
 Figures = Mapping[str, Any]
 
