@@ -35,6 +35,9 @@ class RowsInPlace:
     row_bytes: int
     prepares: bool = False
 
+    def prepared_bytes(self, rows: int) -> int:
+        return 0
+
     def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
         start = f.gep(self.pointer, f.mul(batch, i64(self.batch_bytes)))
         return f.gep(start, f.mul(first, i64(self.row_bytes)))
@@ -50,6 +53,9 @@ class CopiedRows:
     padded_k: int
     pitch: int
     prepares: bool = True
+
+    def prepared_bytes(self, rows: int) -> int:
+        return rows * self.pitch
 
     def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
         start = self.source.block(f, scratch, batch, first, rows)

@@ -35,6 +35,9 @@ class Microkernel:
     row_stride: int
     step_stride: int
     right_stride: int | None = None
+    segments: int = 1
+    """Equal parts that the steps of the left side lie in, `segment_stride` bytes apart."""
+    segment_stride: int = 0
 
     @property
     def tile_bytes(self) -> int:
@@ -76,12 +79,28 @@ class Microkernel:
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
         values = [f.zero(self.product.sums)] * len(slots)
-        for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
-            pointers, values = self._steps(f, pointers, values, number, unroll, stored)
+        if steps is not None and self.segments > 1:
+            values = self._segments(f, pointers, values, steps // self.segments, stored)
+        else:
+            for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
+                pointers, values = self._steps(f, pointers, values, number, unroll, stored)
         add = f.fadd if is_float(self.product.accumulator) else f.add
         for value, slot in zip(values, slots, strict=True):
             total = add(f.load(self.product.sums, slot, alignment), value) if accumulate else value
             f.store(total, slot, alignment)
+
+    def _segments(
+        self, f: Function, pointers: list[Value], values: list[Value], steps: int, stored: Product | None
+    ) -> list[Value]:
+        """All segments, of `steps` steps each; returns the sums."""
+        count = len(pointers)
+        with f.loop(0, self.segments, carried=[*pointers, *values]) as loop:
+            left, *others = loop.values[:count]
+            ends, values = [left, *others], loop.values[count:]
+            for number, unroll in self._runs(f, steps):
+                ends, values = self._steps(f, ends, values, number, unroll, stored)
+            loop.yield_(f.gep(left, self.segment_stride), *ends[1:], *values)
+        return loop.results[count:]
 
     @property
     def vector_bytes(self) -> int:

@@ -25,7 +25,7 @@ from .types import Value
 
 _BLOCK_BYTES = 512 * 1024
 _FEWEST_ROWS, _MOST_ROWS = 64, 128
-_K_BLOCK_STEPS = 1024
+MOST_STEPS = 1024
 """Beyond this many steps a panel is swept in parts, so that a part (128 KiB of f32 at n0 = 32) stays in L2."""
 _RESIDENT_BYTES = 768 * 1024
 """A right side of this size stays in an L2 of 1 MiB in any order, so that blocks may be as small as balance asks."""
@@ -39,6 +39,10 @@ class LeftSide(Protocol):
     @property
     def prepares(self) -> bool:
         """Whether `block` copies rows to scratch (then it is called once per block), or only points at them."""
+        ...
+
+    def prepared_bytes(self, rows: int) -> int:
+        """Bytes of scratch that a block of so many rows takes."""
         ...
 
     def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
@@ -97,7 +101,7 @@ class Sweep:
     @cached_property
     def k_blocks(self) -> int:
         """Equal parts that k is swept in."""
-        fewest = -(-self.steps // _K_BLOCK_STEPS)
+        fewest = -(-self.steps // MOST_STEPS)
         return next((parts for parts in range(fewest, 2 * fewest) if self.steps % parts == 0), 1)
 
     @property
@@ -110,8 +114,7 @@ class Sweep:
         return self._unpacked_offset(left) + (self._panel_bytes if self.stored else 0)
 
     def _unpacked_offset(self, left: LeftSide) -> int:
-        prepared = self.block_rows * self.row_pitch if left.prepares else 0
-        return self._prepared_offset + -(-prepared // 64) * 64
+        return self._prepared_offset + -(-left.prepared_bytes(self.block_rows) // 64) * 64
 
     @property
     def _prepared_offset(self) -> int:

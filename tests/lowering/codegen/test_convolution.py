@@ -128,6 +128,8 @@ def test_convolution(target: Target, types: Types, **case: Any) -> None:
         Geometry((2, 7, 5, 33), (1, 1)),
         Geometry((1, 28, 28, 16), (1, 1), strides=(2, 2)),
         Geometry((1, 33, 33, 3), (3, 3), strides=(2, 2), pad=(0, 1, 0, 1)),
+        Geometry((2, 57, 57, 3), (7, 7), strides=(2, 2), pad=(3, 2, 3, 2)),
+        Geometry((2, 28, 30, 4), (3, 2), strides=(1, 2), pad=(2, 0, 0, 1)),
         Geometry((1, 14, 14, 40), (3, 3), pad=(1, 1, 1, 1)),
         Geometry((1, 20, 20, 512), (1, 1)),
     ],
