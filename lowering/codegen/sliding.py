@@ -16,7 +16,7 @@ from .epilogue import Epilogue
 from .kernel import KernelContext
 from .product import narrow
 from .sliding_tile import SlidingTile, channel_mask
-from .types import Value, is_float, memory_type
+from .types import Value, element_of, is_float, memory_type, vector_type
 from .window import Window
 from .window_tile import MOST_TAPS, Combine, Image, Tile
 
@@ -155,18 +155,22 @@ class Sliding:
         return memory_type(tensor_type(self.epilogue.root.results[0]).get_element_type())
 
     def _finish(self, image: Value, oh: Value, ow: Value, skip: Value, channel: Value, sums: Value) -> None:
-        """Hands a tile to the epilogue, all pixels of one vector of channels after another."""
+        """Hands a tile to the epilogue, all pixels of one vector of channels after another; where bytes are looked up
+        of two, as a look-up of twice the bytes takes no longer."""
         f, tile = self.context.f, self.tile
-        vectors = i64(tile.vectors)
+        pairs = tile.vectors % 2 == 0 and self._channels % (2 * tile.lanes) == 0
+        together = 2 if pairs and self.multiplier == 1 and self.epilogue.permutes_bytes else 1
+        lanes, vectors = together * tile.lanes, i64(tile.vectors)
         if self._channels % tile.channels:
             left = f.sub(i64(self._channels), channel)
             vectors = f.min(vectors, f.udiv(f.add(left, i64(tile.lanes - 1)), i64(tile.lanes)))
-        with f.loop(0, vectors) as vector:
+        with f.loop(0, vectors, together) as vector:
             first = f.add(channel, f.mul(vector.index, i64(tile.lanes)))
-            mask = channel_mask(f, first, tile.lanes, self._channels)
+            mask = channel_mask(f, first, lanes, self._channels)
             at_vector = f.gep(sums, f.mul(vector.index, i64(tile.vector_bytes)))
+            type = vector_type(element_of(tile.type), lanes)
             with f.loop(skip, self._pixels) as pixel:
-                value = f.load(tile.type, f.gep(at_vector, f.mul(pixel.index, i64(self._row_bytes))))
+                value = f.load(type, f.gep(at_vector, f.mul(pixel.index, i64(self._row_bytes))))
                 indices = [image, oh, f.add(ow, pixel.index), first]
                 if len(self.epilogue.shape) == 5:  # channel and multiplier apart
                     indices[3:] = [f.udiv(first, i64(self.multiplier)), f.urem(first, i64(self.multiplier))]

@@ -72,25 +72,27 @@ def test_matmul_requantised_onto_a_residual(m: int, n: int, offset: int) -> None
     check(region, _arrays(region))
 
 
+LOOKED_UP = REQUANTIZE.replace("%wide = arith.extsi %a4 : i8 to i32", "%wide = arith.constant -7 : i32").replace(
+    "linalg.yield %narrow : i8",
+    """%again = arith.extsi %narrow : i8 to i32
+    %half = arith.constant 128 : i32
+    %entry = arith.addi %again, %half : i32
+    %index = arith.index_cast %entry : i32 to index
+    %found = tensor.extract %5[%index] : tensor<256xi8>
+    linalg.yield %found : i8""",
+)
+
+
 @pytest.mark.parametrize(("n", "n0"), [(64, 32), (40, 32), (24, 32), (96, 48), (100, 48), (20, 16), (130, 64)])
 def test_matmul_requantised_and_looked_up(n: int, n0: int) -> None:
     """Bytes are looked up two registers at a time, however many columns a tile has."""
     m, k = 13, 20
     tiles = f"{-(-n // n0)}x{k // 4}x{n0}x4xi8"
     operands = [f"{n}xi32", f"{n}xi32", f"{n}xi8"]
-    lookup = REQUANTIZE.replace("%wide = arith.extsi %a4 : i8 to i32", "%wide = arith.constant -7 : i32").replace(
-        "linalg.yield %narrow : i8",
-        """%again = arith.extsi %narrow : i8 to i32
-        %half = arith.constant 128 : i32
-        %entry = arith.addi %again, %half : i32
-        %index = arith.index_cast %entry : i32 to index
-        %found = tensor.extract %5[%index] : tensor<256xi8>
-        linalg.yield %found : i8""",
-    )
     body = f"""
     %root = "tiled.matmul"(%0, %1) <{{rows = 5 : i64, lhs_offset = 128 : i64}}>
       : (tensor<{m}x{k}xi8>, tensor<{tiles}>) -> tensor<{m}x{n}xi32>
-    """ + generic(f"{m}x{n}xi32", ["d1", "d1", "d1"], operands, f"{m}x{n}xi8", lookup, 2)
+    """ + generic(f"{m}x{n}xi32", ["d1", "d1", "d1"], operands, f"{m}x{n}xi8", LOOKED_UP, 2)
     region = parse_region([f"{m}x{k}xi8", tiles, *operands, "256xi8"], [f"{m}x{n}xi8"], body, MatmulOp)
     check(region, _arrays(region))
 
@@ -113,13 +115,17 @@ def test_convolution_reads_other_operands_through_any_map(residual: tuple[str, s
     check(region, _arrays(region))
 
 
-@pytest.mark.parametrize(("channels", "multiplier"), [(40, 1), (80, 1), (3, 4)])
-def test_depthwise_collapsed_and_requantised(channels: int, multiplier: int) -> None:
+@pytest.mark.parametrize(("channels", "multiplier"), [(40, 1), (80, 1), (144, 1), (3, 4)])
+@pytest.mark.parametrize("body", [REQUANTIZE, LOOKED_UP], ids=["requantised", "looked up"])
+def test_depthwise_collapsed_and_requantised(channels: int, multiplier: int, body: str) -> None:
     total = channels * multiplier
     spread, result = f"1x5x6x{channels}x{multiplier}xi32", f"1x5x6x{total}x"
-    operands = [f"{total}xi32", f"{total}xi32", f"{total}xi8", f"{result}i8"]
+    operands = [f"{total}xi32", f"{total}xi32", f"{total}xi8"]
+    maps = ["d3", "d3", "d3"]
+    if body is REQUANTIZE:
+        operands, maps = [*operands, f"{result}i8"], [*maps, "d0, d1, d2, d3"]
     image, window = f"1x7x8x{channels}xi8", f"3x3x{channels}x{multiplier}xi8"
-    body = f"""
+    text = f"""
     %zero = arith.constant 0 : i32
     %none = tensor.empty() : tensor<{spread}>
     %init = linalg.fill ins(%zero : i32) outs(%none : tensor<{spread}>) -> tensor<{spread}>
@@ -128,6 +134,7 @@ def test_depthwise_collapsed_and_requantised(channels: int, multiplier: int) -> 
       operandSegmentSizes = array<i32: 2, 1>}}>
       : (tensor<{image}>, tensor<{window}>, tensor<{spread}>) -> tensor<{spread}>
     %root = tensor.collapse_shape %sums [[0], [1], [2], [3, 4]] : tensor<{spread}> into tensor<{result}i32>
-    """ + generic(f"{result}i32", ["d3", "d3", "d3", "d0, d1, d2, d3"], operands, f"{result}i8", REQUANTIZE, 4)
-    region = parse_region([image, window, *operands], [f"{result}i8"], body, DepthwiseConv2DNhwcHwcmOp)
+    """ + generic(f"{result}i32", maps, operands, f"{result}i8", body, 4)
+    table = [] if body is REQUANTIZE else ["256xi8"]
+    region = parse_region([image, window, *operands, *table], [f"{result}i8"], text, DepthwiseConv2DNhwcHwcmOp)
     check(region, _arrays(region))
