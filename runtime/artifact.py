@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, Literal, cast, get_args
 
@@ -18,6 +18,7 @@ import numpy as np
 from .errors import DeviceError
 from .flatbuffer import Size as Size
 from .host_program.instructions import HostProgram
+from .record import record
 
 Space = Literal["arena", "constants", "input", "output"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -43,7 +44,7 @@ DTYPES = frozenset(
 """numpy dtype names of tensors."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BufferReference:
     """Where a dispatch finds one of its buffers: `size` bytes from `offset` on in one of the four spaces.
 
@@ -84,7 +85,7 @@ def numpy_dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
-@dataclass(frozen=True)
+@record
 class TensorType:
     """A dense, row-major tensor. `dtype` is a numpy dtype name such as "float32" or "bfloat16"; a size that only the
     inputs of a call decide is None."""
@@ -127,7 +128,7 @@ class TensorType:
         return f"{self.dtype}[{'x'.join('?' if size is None else str(size) for size in self.shape)}]"
 
 
-@dataclass(frozen=True)
+@record
 class TensorInfo:
     """A tensor that a program's user sees, by name."""
 
@@ -157,7 +158,7 @@ class TensorInfo:
         return f"{self.name}: {self.type}"
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One dispatch of a segment, in execution order.
 
@@ -181,7 +182,7 @@ class Step:
     dims: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Signature:
     """One callable function of a program, as its user sees it."""
 
@@ -196,7 +197,7 @@ class Signature:
         return Signature(self.name, inputs, outputs)
 
 
-@dataclass(frozen=True)
+@record
 class Segment:
     """Consecutive dispatches that one device runs in one call.
 
@@ -221,7 +222,7 @@ class Segment:
         return sum(type.dynamic_dims for type in self.inputs) + self.scalars
 
 
-@dataclass(frozen=True)
+@record
 class Image:
     """The code of one device: for a CPU, position-independent machine code without unresolved symbols.
 
@@ -241,7 +242,7 @@ class Image:
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True)
+@record
 class DeviceSlot:
     """A device that the program was compiled for.
 
@@ -254,7 +255,7 @@ class DeviceSlot:
     threads: int
 
 
-@dataclass(frozen=True)
+@record
 class Variant:
     """The whole program for one choice of targets: targets differ in the layouts they want, and so in their steps.
 
@@ -265,7 +266,7 @@ class Variant:
     programs: tuple[HostProgram, ...]
 
 
-@dataclass(frozen=True)
+@record
 class Artifact:
     """A compiled program.
 

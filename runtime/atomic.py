@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -35,6 +34,8 @@ def _open(path: Path) -> AbstractContextManager[BinaryIO]:
 
 @contextlib.contextmanager
 def _replace(target: Path) -> Iterator[BinaryIO]:
+    import secrets  # takes milliseconds, which who only reads should not wait for
+
     # The name is chosen before the file exists, so that at no moment an interruption could leave it behind.
     temporary = target.with_name(f".tosaic-{secrets.token_hex(8)}")
     try:

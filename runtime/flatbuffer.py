@@ -17,16 +17,18 @@ import functools
 import struct
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
-
-import flatbuffers
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from .errors import MalformedFileError
+from .record import record
+
+if TYPE_CHECKING:
+    import flatbuffers
 
 Record = TypeVar("Record")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Scalar:
     """A scalar of the FlatBuffer schema: its name in flatbuffers.Builder and its form in `struct`.
 
@@ -38,7 +40,7 @@ class Scalar:
     absent: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class OneOf:
     """A union: the record types that its tags name, tag 1 first. No member (tag 0) is None."""
 
@@ -60,7 +62,7 @@ _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 
 
-@dataclasses.dataclass(frozen=True)
+@record
 class Field:
     """A field of a record: `kind` is a Scalar, str, bytes, memoryview, tuple, a OneOf or a dataclass.
 
@@ -101,6 +103,8 @@ def _kind_of(hint: Any) -> Any:
 
 def encode(record: Any, identifier: bytes, size_prefixed: bool = True) -> bytes:
     """A FlatBuffer with `record` as its root table."""
+    import flatbuffers  # Programs that only read do without.
+
     builder = flatbuffers.Builder(1 << 16)
     root = _encode_table(builder, record)
     if size_prefixed:

@@ -7,10 +7,10 @@ first block, to the caller. Blocks are entered only by instructions of blocks be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
 from ..flatbuffer import Size
+from ..record import record
 
 Register: TypeAlias = int
 Registers: TypeAlias = tuple[int, ...]
@@ -19,7 +19,7 @@ NONE = -1
 """In place of a register that an instruction does without."""
 
 
-@dataclass(frozen=True)
+@record
 class Constant:
     """A tensor that lies `offset` bytes into the artifact's constants."""
 
@@ -29,7 +29,7 @@ class Constant:
     result: Register
 
 
-@dataclass(frozen=True)
+@record
 class Number:
     """A scalar: an integer's value, or a float's bits."""
 
@@ -38,7 +38,7 @@ class Number:
     result: Register
 
 
-@dataclass(frozen=True)
+@record
 class Scalar:
     """An operation of arith or math, by its name in MLIR, on scalars.
 
@@ -53,7 +53,7 @@ class Scalar:
     predicate: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Dim:
     """The size of a dimension, of type index."""
 
@@ -62,7 +62,7 @@ class Dim:
     result: Register
 
 
-@dataclass(frozen=True)
+@record
 class Reshape:
     """The elements of a tensor in another shape: `shape`, its unknown sizes from `dims` in order.
 
@@ -76,7 +76,7 @@ class Reshape:
     where: str
 
 
-@dataclass(frozen=True)
+@record
 class Slice:
     """The part from `offset` on, `size` long, of a tensor along `axis`, in front of which all sizes are 1.
 
@@ -94,7 +94,7 @@ class Slice:
     where: str
 
 
-@dataclass(frozen=True)
+@record
 class Concat:
     """Tensors behind each other along `axis`; `shape` as that of a Reshape.
 
@@ -110,7 +110,7 @@ class Concat:
     where: str
 
 
-@dataclass(frozen=True)
+@record
 class Extract:
     """One element of a tensor. Raises ArgumentError, naming `where`, for an index outside of it."""
 
@@ -121,7 +121,7 @@ class Extract:
     where: str
 
 
-@dataclass(frozen=True)
+@record
 class FromElements:
     """A tensor of scalars, in row-major order."""
 
@@ -131,7 +131,7 @@ class FromElements:
     result: Register
 
 
-@dataclass(frozen=True)
+@record
 class Execute:
     """Run segment number `segment` of the image of device slot `device`.
 
@@ -149,7 +149,7 @@ class Execute:
     results: Registers
 
 
-@dataclass(frozen=True)
+@record
 class Transfer:
     """Bring a tensor to the memory of device slot `device`; free where it is there already."""
 
@@ -158,7 +158,7 @@ class Transfer:
     result: Register
 
 
-@dataclass(frozen=True)
+@record
 class Check:
     """Raise ArgumentError with `message` unless the i1 `condition` holds; "{}" in it are the values of `operands`."""
 
@@ -167,7 +167,7 @@ class Check:
     message: str
 
 
-@dataclass(frozen=True)
+@record
 class For:
     """scf.for: block number `block` takes the induction variable and the carried values, and yields the next ones."""
 
@@ -180,7 +180,7 @@ class For:
     where: str
 
 
-@dataclass(frozen=True)
+@record
 class If:
     """scf.if: one of two blocks, which take nothing, yields the results."""
 
@@ -190,7 +190,7 @@ class If:
     results: Registers
 
 
-@dataclass(frozen=True)
+@record
 class While:
     """scf.while: `before` takes the carried values and yields an i1 and the results; as long as it holds, `after` takes
     them and yields the next carried values."""
@@ -221,7 +221,7 @@ Instruction: TypeAlias = (
 INSTRUCTIONS: tuple[type, ...] = get_args(Instruction)
 
 
-@dataclass(frozen=True)
+@record
 class Block:
     """Instructions in order. `arguments` receive what the block is entered with."""
 
@@ -230,7 +230,7 @@ class Block:
     yields: Registers
 
 
-@dataclass(frozen=True)
+@record
 class HostProgram:
     """How one signature is computed: the first block takes its inputs and yields its outputs.
 

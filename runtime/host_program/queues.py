@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..device import Array
 from ..devices.workers import no_signals
 from ..errors import DeviceError
+
+if TYPE_CHECKING:
+    import queue
 
 Work: TypeAlias = Callable[[], None]
 
@@ -72,6 +74,8 @@ class Queue:
         self._forget()
 
     def _forget(self) -> None:
+        import queue  # Most programs have one device and no queues, and start faster without.
+
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._work: queue.SimpleQueue[tuple[Work, tuple[Event, ...], Event] | None] = queue.SimpleQueue()

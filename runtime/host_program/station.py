@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -12,10 +11,11 @@ from ..arrays import aligned_empty
 from ..artifact import Image, Segment, TensorType
 from ..device import Array, BoundSegment, Executable
 from ..errors import DeviceError, DeviceLostError
+from ..record import record
 from .queues import Event, Pending, Queue
 
 
-@dataclass(frozen=True)
+@record
 class SegmentTrace:
     """One execution of a segment: when its steps began and ended, [steps, threads, 2], `time.perf_counter` seconds."""
 

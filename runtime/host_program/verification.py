@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..artifact import TensorType
 from ..errors import MalformedFileError
+from ..record import record
 from .instructions import (
     NONE,
     Check,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Type: TypeAlias = "TensorType | str"
 """Of a register: a tensor's or a scalar's."""
 
-_SCALAR_TYPE = re.compile("index|bf16|f16|f32|f64|i([1-9]|[1-5][0-9]|6[0-4])")
+_SCALAR_TYPE = "index|bf16|f16|f32|f64|i([1-9]|[1-5][0-9]|6[0-4])"
 """As MLIR spells them."""
 
 _MOST_REGISTERS = 1 << 24
@@ -47,7 +47,7 @@ MOST_NESTED = 64
 """Blocks in each other; the interpreter's own stack grows with them."""
 
 
-@dataclass(frozen=True)
+@record
 class Surroundings:
     """What a program may name: the segments of each device slot, and so many bytes of constants."""
 
@@ -255,7 +255,7 @@ def _tensor_type(dtype: str, shape: Sequence[int | None]) -> TensorType:
 
 
 def _scalar_type(type: str) -> str:
-    _require(_SCALAR_TYPE.fullmatch(type) is not None, f"the unknown type {type!r}")
+    _require(re.fullmatch(_SCALAR_TYPE, type) is not None, f"the unknown type {type!r}")
     return type
 
 

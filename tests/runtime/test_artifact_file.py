@@ -215,7 +215,7 @@ def test_another_version_is_refused(saved: bytes) -> None:
     end = flatbuffer.table_size(memoryview(saved))
     record = flatbuffer.decode(memoryview(saved)[:end], artifact_file.ArtifactRecord, artifact_file.IDENTIFIER)
     table = flatbuffer.encode(dataclasses.replace(record, version=99), artifact_file.IDENTIFIER)
-    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 3: compile it again"):
+    with pytest.raises(MalformedFileError, match="artifact version 99, this Tosaic reads version 4: compile it again"):
         artifact_file.parse(rehashed(table, saved[end + 32 :]))
 
 
