@@ -23,10 +23,13 @@ from .panel import Conversion, copy_run, fill_run, row_stride
 from .product import product_of
 from .single_channel import SingleChannel, in_rows_of_pixels, suits_single_channel
 from .sweep import LeftSide, Sweep
-from .types import BF16, F32, Value, memory_type
+from .types import BF16, F32, Value, memory_type, vector_type
 from .window import Window, integers, pair
 from .winograd import Winograd
 from .winograd_plan import winograd_plan
+
+_MOST_ROWS = 8
+"""Rows of a window that are gathered without a loop."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,57 @@ class GatheredWindows:
         top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
         left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
         run = window.kernel[1] * self.channels
-        with f.loop(0, window.kernel[0]) as kh:
-            y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
-            self._window_row(f, source, f.gep(destination, f.mul(kh.index, i64(run * size))), y, left)
-        k = window.kernel[0] * run
-        if self.padded_k > k:
-            fill_run(f, self.conversion, f.gep(destination, k * size), self.padded_k - k, 0)
+
+        def row_by_row() -> None:
+            with f.loop(0, window.kernel[0]) as kh:
+                y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
+                self._window_row(f, source, f.gep(destination, f.mul(kh.index, i64(run * size))), y, left)
+            k = window.kernel[0] * run
+            if self.padded_k > k:
+                fill_run(f, self.conversion, f.gep(destination, k * size), self.padded_k - k, 0)
+
+        if not self._is_small:
+            row_by_row()
+            return
+        whole = [window.image[axis] - window.span(axis) + 1 for axis in (0, 1)]
+        inside = f.and_(f.icmp("ult", top, i64(whole[0])), f.icmp("ult", left, i64(whole[1])))
+        with f.if_(inside):
+            self._small_window(f, self._address(f, source, top, left), destination)
+        with f.if_(f.xor(inside, f.const("i1", True))):
+            row_by_row()
+
+    @property
+    def _run_lanes(self) -> int:
+        """Elements of a vector that a row of a window fits in."""
+        return 1 << (self.window.kernel[1] * self.channels - 1).bit_length()
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether a row of a window is one vector, and its rows are so few that they are written one over another."""
+        window, run = self.window, self.window.kernel[1] * self.channels
+        written = (window.kernel[0] - 1) * run + self._run_lanes
+        return (
+            self.conversion.target.avx512
+            and window.kernel[0] <= _MOST_ROWS
+            and (window.dilations[1] == 1 or window.kernel[1] == 1)
+            and all(window.image[axis] >= window.span(axis) for axis in (0, 1))
+            and 1 < self._run_lanes <= self.conversion.lanes
+            and self.padded_k <= written <= self.pitch // self.conversion.panel_bytes
+        )
+
+    def _small_window(self, f: Function, source: Value, destination: Value) -> None:
+        """A window within the image. A row overwrites what the one before left behind its end; behind the last one is
+        what no weight but zero meets."""
+        window, conversion, lanes = self.window, self.conversion, self._run_lanes
+        run = window.kernel[1] * self.channels
+        line_bytes = window.dilations[0] * window.image[1] * self.channels * conversion.source_bytes
+        stored = vector_type(f"i{8 * conversion.source_bytes}", lanes)
+        mask = f.tail_mask(i64(run), lanes)
+        for row in range(window.kernel[0]):
+            line = f.gep(source, row * line_bytes)
+            bits = f.load(stored, line) if run == lanes else f.masked_load(stored, line, mask)
+            value = conversion.apply(f, f.bitcast(bits, vector_type(conversion.source, lanes)))
+            f.store(value, f.gep(destination, row * run * conversion.panel_bytes))
 
     def _window_row(self, f: Function, image: Value, destination: Value, y: Value, left: Value) -> None:
         """One row of a window: a single run where it lies within the image, tap by tap at the edges."""
