@@ -3,13 +3,14 @@
 An image pixel (q) and a tap (k) meet in row y = q * s + k of the full result, with stride s. With y = p * s + r and
 k = j * s + r, phase r of block p is the sum over j of image[p - j] * weight[j * s + r]: for each phase a convolution
 with stride 1 whose filter holds every s-th tap, backwards. The s * s phases are output channels of one convolution,
-and no product with an inserted zero is computed.
+and no product with an inserted zero is computed, nor are blocks that are cut off.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from xdsl.ir import Attribute, SSAValue
@@ -36,9 +37,10 @@ def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
 
     taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
     filter = _phase_filter(b, op.weight, stride, taps, weight_zp)
-    margin = [0, taps[0] - 1, taps[1] - 1, 0]
-    image = b.pad(op.input, margin, margin, input_zp)
-    blocks = [height + taps[0] - 1, width + taps[1] - 1]
+    sides = zip((height, width), kernel, stride, taps, out_pad[::2], out_pad[1::2], strict=True)
+    cuts = [_Cut.of(*side) for side in sides]
+    image = b.pad(op.input, [0, *(cut.low for cut in cuts), 0], [0, *(cut.high for cut in cuts), 0], input_zp)
+    blocks = [cut.blocks for cut in cuts]
     phases = stride[0] * stride[1] * channels
     init = b.full(0, [batch, *blocks, phases], element)
     windows = {"strides": [1, 1]}
@@ -53,9 +55,33 @@ def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
     computed = add_terms(b, accumulated, bias, phase_element, sums, weight_zp)
 
     full = _interleave(b, computed, [batch, *blocks, *stride, channels])
-    extents = [(size - 1) * step + reach for size, step, reach in zip((height, width), stride, kernel, strict=True)]
-    cut = _crop_or_pad(b, full, extents, out_pad)
+    cropped = extract_slice(
+        b, full, [0, *(cut.offset for cut in cuts), 0], [batch, *(cut.kept for cut in cuts), channels]
+    )
+    low, high = ([0, *(max(0, amount) for amount in amounts), 0] for amounts in (out_pad[::2], out_pad[1::2]))
+    cut = b.pad(cropped, low, high, 0)
     return add_terms(b, cut, op.bias, element_of(op.output)) if bias_comes_last else cut
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What is computed along one side: `blocks` of the image padded by `low` and `high`, kept from `offset` on."""
+
+    low: int
+    high: int
+    blocks: int
+    offset: int
+    kept: int
+
+    @staticmethod
+    def of(size: int, kernel: int, stride: int, taps: int, before: int, after: int) -> _Cut:
+        """Negative `before` and `after` are what is cut off; block p is what pixels p - taps + 1 to p make."""
+        offset = max(0, -before)
+        kept = (size - 1) * stride + kernel + min(0, before) + min(0, after)
+        first = min(offset // stride, taps - 1)
+        low = taps - 1 - first
+        blocks = max(-(-(offset + kept) // stride) - first, size + low - taps + 1)
+        return _Cut(low, blocks + taps - 1 - low - size, blocks, offset - first * stride, kept)
 
 
 def _phase_bias(b: Builder, bias: SSAValue, element: Attribute, sizes: Sequence[int], absent: bool) -> SSAValue:
@@ -89,14 +115,3 @@ def _interleave(b: Builder, phases: SSAValue, sizes: Sequence[int]) -> SSAValue:
     positions: list[AffineExpr] = [n, row, column, row_phase, column_phase, channel]
     moved = move(b, split, positions, [batch, rows, row_stride, columns, column_stride, channels])
     return reshape(b, moved, [batch, rows * row_stride, columns * column_stride, channels])
-
-
-def _crop_or_pad(b: Builder, image: SSAValue, extents: Sequence[int], out_pad: Sequence[int]) -> SSAValue:
-    """The first `extents` rows and columns of `image`, less or more by `out_pad` (top, bottom, left, right)."""
-    batch, _, _, channels = static_shape(image, "its result")
-    before, after = out_pad[::2], out_pad[1::2]
-    offsets = [max(0, -amount) for amount in before]
-    kept = [extent + min(0, first) + min(0, last) for extent, first, last in zip(extents, before, after, strict=True)]
-    cropped = extract_slice(b, image, [0, *offsets, 0], [batch, *kept, channels])
-    low, high = ([0, *(max(0, amount) for amount in amounts), 0] for amounts in (before, after))
-    return b.pad(cropped, low, high, 0)
