@@ -1,49 +1,82 @@
-"""LLVM IR text to relocatable object code, through llvmlite."""
+"""LLVM IR text to relocatable object code for a target, big amounts of it in several processes at once."""
 
 from __future__ import annotations
 
-from functools import cache
-
-import llvmlite.binding as llvm
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
 
 from ..target import Target
+from . import assembler
 from .emit import ATTRIBUTES, OUTLINED
+
+_PROGRAM = Path(assembler.__file__)
+_WORTH_A_PROCESS = 256 * 1024
+"""Characters of IR that LLVM takes some 0.3 s for, several times what it takes to start a process."""
 
 
 def assemble(text: str, target: Target) -> bytes:
     """The ELF object of a module of LLVM IR. Raises RuntimeError with LLVM's message if the text is not valid IR."""
-    # What may be used are the target's features alone, whatever else its processor has: the runtime checks for those.
+    return assembler.object_of(text + _attributes(target), *_machine(target))
+
+
+def assemble_all(texts: Sequence[str], target: Target) -> list[bytes]:
+    """The objects of modules, in order, as by `assemble`, by as many processes as processors where that pays.
+
+    Whatever keeps another process from doing its part costs time, never a result.
+    """
+    objects: list[bytes | None] = [None] * len(texts)
+    left = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # The longest first, from the end.
+    processes = min(len(os.sched_getaffinity(0)), sum(map(len, texts)) // _WORTH_A_PROCESS, len(texts))
+    helpers = [threading.Thread(target=_delegate, args=(texts, left, objects, target)) for _ in range(1, processes)]
+    for helper in helpers:
+        helper.start()
+    try:
+        while (index := _take(left)) is not None:
+            objects[index] = assemble(texts[index], target)
+    finally:
+        left.clear()
+        for helper in helpers:
+            helper.join()
+    return [assemble(text, target) if made is None else made for text, made in zip(texts, objects, strict=True)]
+
+
+def _delegate(texts: Sequence[str], left: list[int], objects: list[bytes | None], target: Target) -> None:
+    """Have texts assembled by another process as long as there are some `left`."""
+    command = [sys.executable, "-P", str(_PROGRAM), *_machine(target)]
+    attributes = _attributes(target)
+    with (
+        suppress(OSError),
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
+    ):
+        assert process.stdin is not None and process.stdout is not None
+        while (index := _take(left)) is not None:
+            assembler.write(cast("assembler.BinaryIO", process.stdin), (texts[index] + attributes).encode())
+            made = assembler.read(cast("assembler.BinaryIO", process.stdout))
+            if made is None:
+                return
+            objects[index] = made
+
+
+def _take(left: list[int]) -> int | None:
+    try:
+        return left.pop()
+    except IndexError:
+        return None
+
+
+def _attributes(target: Target) -> str:
+    common = f'attributes {ATTRIBUTES} = {{ nounwind "no-builtins" "tune-cpu"="{target.cpu}" }}\n'
+    return common + f"attributes {OUTLINED} = {{ noinline }}\n"
+
+
+def _machine(target: Target) -> tuple[str, str, str]:
+    """(triple, processor, features) for LLVM: what may be used are the target's features alone, whatever else its
+    processor has, as the runtime checks for those."""
     features = ",".join(f"+{feature}" for feature in target.features if feature != target.architecture)
-    target_machine = _target_machine(target.triple, target.baseline, features)
-    attributes = f'attributes {ATTRIBUTES} = {{ nounwind "no-builtins" "tune-cpu"="{target.cpu}" }}\n'
-    attributes += f"attributes {OUTLINED} = {{ noinline }}\n"
-    with llvm.parse_assembly(text + attributes) as module:
-        module.triple = target.triple
-        module.data_layout = str(target_machine.target_data)
-        _optimise(module, target_machine)
-        return target_machine.emit_object(module)
-
-
-@cache
-def _target_machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    llvm.initialize_native_asmparser()  # For the system calls of the entry points, which are inline assembly.
-    # The small code model and position independence make every reference within the image relative to the
-    # instruction pointer, which is what `image.link` resolves.
-    return llvm.Target.from_triple(triple).create_target_machine(
-        cpu=cpu, features=features, opt=1, reloc="pic", codemodel="small"
-    )
-
-
-def _optimise(module: llvm.ModuleRef, target_machine: llvm.TargetMachine) -> None:
-    """The simplifications of -O1 on each function by itself, such as hoisting loop invariants: half the time of -O1
-    on the module; the code of whole models is within 2 % as fast."""
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    # Kernels are written vectorised and unrolled as they should run.
-    options.loop_vectorization = options.slp_vectorization = False
-    options.loop_unrolling = options.loop_interleaving = False
-    with llvm.create_pass_builder(target_machine, options) as builder, builder.getFunctionPassManager() as passes:
-        for function in module.functions:
-            if not function.is_declaration:
-                passes.run(function, builder)
+    return target.triple, target.baseline, features
