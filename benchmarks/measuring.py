@@ -29,7 +29,7 @@ def measure(
     class, twin, date: of the model. refused: why we cannot compile it; then there is no more.
     compile: "cold", "cached" and "iree". size: "artifact" and "tflite". exact: whether we equal the reference.
     engines: by name "times" by threads, "load", "rss", "version" and `differences` of the results, or "refused".
-    dispatches: see `roofline`.
+    others: processors that were busy with something else at the same time. dispatches: see `roofline`.
     """
     record: dict[str, Any] = {"class": subject.kind, "twin": subject.twin, "engines": {}}
     record["date"] = datetime.date.today().isoformat()
@@ -46,7 +46,8 @@ def measure(
             with _processes(files, pythons, threads, inputs, record) as processes:
                 if threads == THREADS[0]:
                     _note_starts(processes, reference, folder, record)
-                interleave(list(processes.values()), seconds, rounds)
+                others = interleave(list(processes.values()), seconds, rounds)
+                record["others"] = max(others, record.get("others", 0.0))
                 for name, process in processes.items():
                     record["engines"][name]["times"][str(threads)] = process.median
         if "times" in record["engines"]["tosaic"]:

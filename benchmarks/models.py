@@ -24,7 +24,7 @@ from .goals import missed
 from .measuring import ROUNDS, measure
 from .processes import EngineError, parse_pythons
 from .roofline import Machine
-from .standings import ratio
+from .standings import is_disturbed, ratio
 from .subjects import Subject
 
 PARTS = ("models", "calls", "batches")
@@ -40,7 +40,8 @@ def describe(name: str, record: Mapping[str, Any]) -> str:
     if "refused" in record:
         return f"{name}: not compiled: {record['refused']}"
     cells = [f"{threads} threads {value:.2f}" for threads in (1, 2) if (value := ratio(record, threads))]
-    return f"{name}: of the best peer's time {', '.join(cells) or 'none to compare with'}"
+    line = f"{name}: of the best peer's time {', '.join(cells) or 'none to compare with'}"
+    return f"{line}; DISTURBED by other processes" if is_disturbed(record) else line
 
 
 def run(subjects: Sequence[Subject], options: argparse.Namespace, path: Path) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class EngineProcess:
         return load_arrays(path)
 
     @property
+    def identifier(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
     def median(self) -> float:
         """Seconds per call."""
         return statistics.median(self.rounds)
@@ -102,8 +107,13 @@ class EngineProcess:
         return answer
 
 
-def interleave(processes: Sequence[EngineProcess], seconds: float, rounds: int) -> None:
-    """`rounds` rounds of each in turn, of `seconds` seconds of calls; what was measured before is forgotten."""
+def interleave(processes: Sequence[EngineProcess], seconds: float, rounds: int) -> float:
+    """`rounds` rounds of each in turn, of `seconds` seconds of calls; what was measured before is forgotten.
+
+    Returns how many processors were busy meanwhile with anything but these processes, as a mean.
+    """
+    identifiers = [process.identifier for process in processes]
+    begin, others = time.perf_counter(), _busy_seconds() - _used_seconds(identifiers)
     for process in processes:
         process.round(seconds)  # warms up
         process.rounds.clear()
@@ -112,6 +122,23 @@ def interleave(processes: Sequence[EngineProcess], seconds: float, rounds: int) 
         for process in processes:
             time.sleep(PAUSE)
             process.round(seconds)
+    others = _busy_seconds() - _used_seconds(identifiers) - others
+    return max(0.0, others) / (time.perf_counter() - begin)
+
+
+def _busy_seconds() -> float:
+    """Processor time that all processes of the machine have used so far: proc(5), /proc/stat."""
+    user, nice, system, _, _, interrupts, soft_interrupts, *_ = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    )
+    return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
+
+
+def _used_seconds(identifiers: Iterable[int]) -> float:
+    """Processor time that some processes have used so far."""
+    # The command's name, in brackets, may have blanks; of what follows, utime and stime are the 12th and the 13th.
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in identifiers]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def parse_pythons(texts: Iterable[str], engines: Iterable[str]) -> dict[str, str]:

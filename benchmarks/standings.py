@@ -9,6 +9,8 @@ from typing import Any
 from .agreement import is_correct
 
 THREADS = (1, 2)
+QUIET = 0.1
+"""Processors that may be busy with something else while engines are measured."""
 
 PEERS = {
     "f32": ("litert", "openvino", "onnxruntime", "iree"),
@@ -20,6 +22,11 @@ PEERS = {
 
 Model = Mapping[str, Any]
 """What is known of one model: see `models.py`."""
+
+
+def is_disturbed(model: Model) -> bool:
+    """Whether something else was running when the model was measured."""
+    return model.get("others", 0.0) > QUIET
 
 
 def best_peer(model: Model, kind: str, threads: int) -> tuple[str, float] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .agreement import is_correct
 from .goals import BATCHES, BF16, MEANS, batch_ratio, goals, missed
-from .standings import THREADS, best_peer, class_mean, of_class, ratio, scaling, twin_ratio
+from .standings import THREADS, best_peer, class_mean, is_disturbed, of_class, ratio, scaling, twin_ratio
 
 Figures = Mapping[str, Any]
 
@@ -69,6 +69,8 @@ def summary(figures: Figures) -> str:
         ),
         "",
     ]
+    if disturbed := [name for name, model in models.items() if is_disturbed(model)]:
+        lines += [f"Something else was running while these were measured: {', '.join(disturbed)}.", ""]
     lost = missed(figures)
     lines.append(f"{len(list(goals(figures)))} goals, {len(lost)} missed{':' if lost else '.'}")
     lines += ["", *(f"- {line}" for line in lost)] if lost else []

@@ -34,6 +34,13 @@ def test_times_of_wrong_peers_are_crossed_out() -> None:
     assert len(rows) == 4
 
 
+def test_what_else_was_running_is_told() -> None:
+    assert "Something else was running" not in tables.summary(figures())
+    disturbed = figures()
+    disturbed["models"]["second_f32"]["others"] = 0.8
+    assert "Something else was running while these were measured: second_f32." in tables.summary(disturbed)
+
+
 def test_dispatches_are_sorted_by_their_share_of_the_limit() -> None:
     (row,) = [row for row in tables.rooflines(figures()).splitlines() if "second_f32" in row]
     assert row == "| second_f32 | 2 | 0.40 | 0.29 | 73% | 75% | 0% | 0% | 25% |"
