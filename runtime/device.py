@@ -6,7 +6,7 @@ A device lives in one file of `devices/`. Adding one means implementing `Device`
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -58,6 +58,10 @@ class DirectSegment(BoundSegment, Protocol):
 
     def invoke_at(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """`invoke` with the addresses of the arrays' elements."""
+        ...
+
+    def prepare(self, inputs: Sequence[int], outputs: Sequence[int]) -> Callable[[], None]:
+        """A function that does `invoke_at` with these addresses."""
         ...
 
 

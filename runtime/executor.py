@@ -42,6 +42,10 @@ class SignatureExecutor(Protocol):
         """`run`, and when each step of each execution of a segment ran."""
         ...
 
+    def prepare(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+        """A function that runs on these arrays, which `invocation` has checked. Raises DeviceError when called."""
+        ...
+
 
 def make_executor(
     signature: Signature, program: HostProgram, variant: Variant, stations: Sequence[Station], constants: Array
@@ -94,6 +98,13 @@ class _UnsignedExecutor:
         outputs, traces = self._computed.trace(self._taken(inputs))
         return self._returned(outputs), traces
 
+    def prepare(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+        signed = [
+            [array.view(tensor.computed.numpy_dtype) for array, tensor in zip(arrays, tensors, strict=True)]
+            for arrays, tensors in ((inputs, self.signature.inputs), (outputs, self.signature.outputs))
+        ]
+        return self._computed.prepare(*signed)
+
     def _taken(self, inputs: Sequence[Any]) -> list[Array]:
         arrays = _checked(self.signature, self._checks, inputs)
         return [
@@ -141,6 +152,16 @@ class _HostExecutor:
                 for station in self._stations:
                     station.traces = None
 
+    def prepare(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+        def invoke() -> None:
+            for tensor, output, made in zip(self.signature.outputs, outputs, self.run(inputs), strict=True):
+                if made.shape != output.shape:  # only sizes that the type leaves open can differ
+                    found = f"{made.dtype}[{'x'.join(map(str, made.shape))}]"
+                    raise ArgumentError(f"output {tensor.name!r} is {found}, bound is an array of {output.shape}")
+                np.copyto(output, made)
+
+        return invoke
+
 
 class _DirectExecutor:
     """Runs a signature that is one segment of known sizes, by the addresses of its arrays."""
@@ -169,7 +190,11 @@ class _DirectExecutor:
         copied = [place for place, _ in self._inputs] + list(self._outputs)
         self._copies_all = all(place.is_copied for place in copied)
         self._copies = tuple((place.staging, position) for place, position in self._inputs)
-        self._addresses = ([place.address for place, _ in self._inputs], [place.address for place in self._outputs])
+        self._made = tuple(place.staging for place in self._outputs)
+        self._expected = tuple((check.dtype, check.shape) for check in self._checks)
+        self._invoke = bound.prepare(
+            [place.address for place, _ in self._inputs], [place.address for place in self._outputs]
+        )
 
     def run(self, inputs: Sequence[Any]) -> list[Array]:
         if not self._copies_all or not self._fit(inputs):
@@ -178,18 +203,31 @@ class _DirectExecutor:
         with self._executable.lock:
             for staging, position in self._copies:
                 staging[...] = inputs[position]
-            self._bound.invoke_at(*self._addresses)
-            made = [place.staging.copy() for place in self._outputs]
-        return self._ordered(made)
+            self._invoke()
+            made = [staging.copy() for staging in self._made]
+        return made if self._order is None else self._ordered(made)
 
     def _fit(self, inputs: Sequence[Any]) -> bool:
         """Whether `inputs` are arrays of exactly what is wanted, so that nothing has to be said or converted."""
-        if len(inputs) != len(self._checks):
+        if len(inputs) != len(self._expected):
             return False
-        for value, check in zip(inputs, self._checks, strict=True):
-            if type(value) is not np.ndarray or value.dtype != check.dtype or value.shape != check.shape:
+        for value, (dtype, shape) in zip(inputs, self._expected, strict=True):
+            if type(value) is not np.ndarray or value.dtype is not dtype or value.shape != shape:
                 return False
         return True
+
+    def prepare(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> Callable[[], None]:
+        executable = self._executable
+        results = [place.address for place in self._outputs]  # for those that the signature does not return
+        for position, output in zip(self._order or range(len(outputs)), outputs, strict=True):
+            results[position] = address_of(output)
+        invoke = self._bound.prepare([address_of(inputs[position]) for _, position in self._inputs], results)
+
+        def run(arrays: Sequence[Array] = (*inputs, *outputs)) -> None:  # holds what it has the addresses of
+            with executable.lock:  # not always the same: a forked child has its own
+                invoke()
+
+        return run
 
     def trace(self, inputs: Sequence[Any]) -> tuple[list[Array], list[SegmentTrace]]:
         arrays = _checked(self.signature, self._checks, inputs)

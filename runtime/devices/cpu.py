@@ -169,6 +169,18 @@ class CpuSegment:
         executable = self._executable
         executable.invoke(executable.pool, self._run, self._call_address)
 
+    def prepare(self, inputs: Sequence[int], outputs: Sequence[int]) -> Callable[[], None]:
+        executable = self._executable
+        bound = executable.bind(self.segment)  # a structure of its own, in which the addresses stay
+        bound._inputs[:] = inputs
+        bound._outputs[:] = outputs
+        run, call = bound._run, bound._call_address
+
+        def invoke(bound: CpuSegment = bound) -> None:  # holds the structure as long as it may be called
+            executable.invoke(executable.pool, run, call)
+
+        return invoke
+
     def invoke(
         self, inputs: Sequence[Array], outputs: Sequence[Array], table: Array | None = None, arena_bytes: int = 0
     ) -> None:
