@@ -4,6 +4,10 @@ An image pixel (q) and a tap (k) meet in row y = q * s + k of the full result, w
 k = j * s + r, phase r of block p is the sum over j of image[p - j] * weight[j * s + r]: for each phase a convolution
 with stride 1 whose filter holds every s-th tap, backwards. The s * s phases are output channels of one convolution,
 and no product with an inserted zero is computed, nor are blocks that are cut off.
+
+Where the stride does not divide the kernel some phases have one tap less than others, in whose place the filter holds
+zeros. Phases of rows are then convolutions of their own, with as many rows of taps as they have: a kernel of 3 with
+stride 2 takes 3 rows of taps instead of 4. Their results are rows of the image as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from xdsl.dialects import tensor
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
@@ -36,25 +42,34 @@ def _transpose_conv_2d(op: tosa.TransposeConv2DOp, b: Builder) -> SSAValue:
     element = accumulator_type(element_of(op.output), op.acc_type)
 
     taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
-    filter = _phase_filter(b, op.weight, stride, taps, weight_zp)
     sides = zip((height, width), kernel, stride, taps, out_pad[::2], out_pad[1::2], strict=True)
     cuts = [_Cut.of(*side) for side in sides]
-    image = b.pad(op.input, [0, *(cut.low for cut in cuts), 0], [0, *(cut.high for cut in cuts), 0], input_zp)
     blocks = [cut.blocks for cut in cuts]
-    phases = stride[0] * stride[1] * channels
-    init = b.full(0, [batch, *blocks, phases], element)
-    windows = {"strides": [1, 1]}
-    accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, **windows)).result
-    sums = pixel_sums(b, image, taps, [batch, *blocks], element, windows) if weight_zp else None
-
     # Rows and columns that `out_pad` adds hold nothing but the bias, which then comes last.
     bias_comes_last = max(out_pad) > 0
-    bias = _phase_bias(b, op.bias, element, [*stride, channels], bias_comes_last)
     phase_element = element if bias_comes_last else element_of(op.output)
-    bias = corrected_bias(b, bias, filter, [0], input_zp, weight_zp)
-    computed = add_terms(b, accumulated, bias, phase_element, sums, weight_zp)
 
-    full = _interleave(b, computed, [batch, *blocks, *stride, channels])
+    bands = []
+    for phases, row_taps in _bands(kernel[0], stride, taps[0], channels, cuts[0]):
+        reach = [row_taps, taps[1]]
+        filter = _phase_filter(b, op.weight, stride, phases, reach, weight_zp)
+        low = [0, cuts[0].low - (taps[0] - row_taps), cuts[1].low, 0]
+        image = b.pad(op.input, low, [0, *(cut.high for cut in cuts), 0], input_zp)
+        sizes = [len(phases), stride[1], channels]
+        init = b.full(0, [batch, *blocks, math.prod(sizes)], element)
+        windows = {"strides": [1, 1]}
+        accumulated = b.insert(Conv2DNhwcFhwcOp(image, filter, init, **windows)).result
+        sums = pixel_sums(b, image, reach, [batch, *blocks], element, windows) if weight_zp else None
+        bias = _phase_bias(b, op.bias, element, sizes, bias_comes_last)
+        bias = corrected_bias(b, bias, filter, [0], input_zp, weight_zp)
+        computed = add_terms(b, accumulated, bias, phase_element, sums, weight_zp)
+        bands.append(_interleave(b, computed, [batch, *blocks, *sizes]))
+
+    full = bands[0]
+    if len(bands) > 1:
+        joined = TensorType(phase_element, [batch, blocks[0], stride[0], blocks[1] * stride[1] * channels])
+        full = b.insert(tensor.ConcatOp(bands, 2, joined)).result
+    full = reshape(b, full, [batch, blocks[0] * stride[0], blocks[1] * stride[1], channels])
     cropped = extract_slice(
         b, full, [0, *(cut.offset for cut in cuts), 0], [batch, *(cut.kept for cut in cuts), channels]
     )
@@ -84,6 +99,18 @@ class _Cut:
         return _Cut(low, blocks + taps - 1 - low - size, blocks, offset - first * stride, kept)
 
 
+_WIDE = 32
+"""So many output channels fill the registers of a convolution's tile."""
+
+
+def _bands(kernel: int, stride: Sequence[int], taps: int, channels: int, cut: _Cut) -> list[tuple[range, int]]:
+    """(phases of rows, rows of taps) of the convolutions to do: one, if others would save nothing."""
+    saves = kernel > stride[0] and kernel % stride[0] != 0 and stride[1] * channels >= _WIDE
+    if not saves or cut.low < taps - 1:
+        return [(range(stride[0]), taps)]
+    return [(range(phase, phase + 1), -(-(kernel - phase) // stride[0])) for phase in range(stride[0])]
+
+
 def _phase_bias(b: Builder, bias: SSAValue, element: Attribute, sizes: Sequence[int], absent: bool) -> SSAValue:
     """The bias of each output channel of the convolution (r_y, r_x, OC), zero if there is none or it is `absent`."""
     phases = math.prod(sizes)
@@ -93,25 +120,31 @@ def _phase_bias(b: Builder, bias: SSAValue, element: Attribute, sizes: Sequence[
     return reshape(b, move(b, bias, [channel], sizes), [phases])
 
 
-def _phase_filter(b: Builder, weight: SSAValue, stride: Sequence[int], taps: Sequence[int], weight_zp: int) -> SSAValue:
-    """[OC,KH,KW,IC] as the filter [(r_y, r_x, OC), j_y, j_x, IC] of all phases, `weight_zp` where the kernel ends."""
+def _phase_filter(
+    b: Builder, weight: SSAValue, stride: Sequence[int], row_phases: range, taps: Sequence[int], weight_zp: int
+) -> SSAValue:
+    """[OC,KH,KW,IC] as the filter [(r_y, r_x, OC), j_y, j_x, IC], `weight_zp` where the kernel ends."""
     channels, *kernel, inputs = static_shape(weight, "its weight")
-    missing = [count * step - size for count, step, size in zip(taps, stride, kernel, strict=True)]
+    missing = [max(0, count * step - size) for count, step, size in zip(taps, stride, kernel, strict=True)]
     padded = b.pad(weight, [0, 0, 0, 0], [0, *missing, 0], weight_zp)
     row_phase, column_phase, channel, row, column, input = dims(6)
     rows, columns = (
         (tap * -1 + (count - 1)) * step + phase
         for tap, count, step, phase in zip((row, column), taps, stride, (row_phase, column_phase), strict=True)
     )
-    phases = move(b, padded, [channel, rows, columns, input], [*stride, channels, *taps, inputs])
-    return reshape(b, phases, [stride[0] * stride[1] * channels, *taps, inputs])
+    sizes = [len(row_phases), stride[1], channels]
+    phases = move(b, padded, [channel, rows + row_phases.start, columns, input], [*sizes, *taps, inputs])
+    return reshape(b, phases, [math.prod(sizes), *taps, inputs])
 
 
 def _interleave(b: Builder, phases: SSAValue, sizes: Sequence[int]) -> SSAValue:
-    """[N, P_y, P_x, (r_y, r_x, C)] as the image [N, (P_y, r_y), (P_x, r_x), C]."""
+    """[N, P_y, P_x, (r_y, r_x, C)] as the rows of the image [N, P_y, r_y, (P_x, r_x, C)]."""
     batch, rows, columns, row_stride, column_stride, channels = sizes
+    shape = [batch, rows, row_stride, columns * column_stride * channels]
+    if row_stride == 1:
+        return reshape(b, phases, shape)
     split = reshape(b, phases, sizes)
     n, row, row_phase, column, column_phase, channel = dims(6)
     positions: list[AffineExpr] = [n, row, column, row_phase, column_phase, channel]
     moved = move(b, split, positions, [batch, rows, row_stride, columns, column_stride, channels])
-    return reshape(b, moved, [batch, rows * row_stride, columns * column_stride, channels])
+    return reshape(b, moved, shape)

@@ -112,6 +112,7 @@ def test_conv3d(window: dict[str, Any], weight_zp: int, seed: int) -> None:
     st.tuples(*[st.integers(-1, 2)] * 4),
     st.sampled_from([0, 9]),
     st.sampled_from([0, -4]),
+    st.sampled_from([4, 16]),
     seeds,
 )
 def test_transpose_conv2d(
@@ -121,6 +122,7 @@ def test_transpose_conv2d(
     out_pad: tuple[int, ...],
     input_zp: int,
     weight_zp: int,
+    channels: int,
     seed: int,
 ) -> None:
     assume(all(amount > -kernel[axis // 2] for axis, amount in enumerate(out_pad)))
@@ -130,12 +132,30 @@ def test_transpose_conv2d(
     assume(min(results) >= 1)
     operands = [
         integers(seed, np.int8, 2, *extents, 3),
-        Constant(integers(seed + 1, np.int8, 4, *kernel, 3)),
-        Constant(integers(seed + 2, np.int32, 4) >> 12),
+        Constant(integers(seed + 1, np.int8, channels, *kernel, 3)),
+        Constant(integers(seed + 2, np.int32, channels) >> 12),
         zero_point(input_zp, np.int8),
         zero_point(weight_zp, np.int8),
     ]
     check_exact(operands, lambda *values: tosa.TransposeConv2DOp(*values, out_pad=out_pad, stride=stride, acc_type=i32))
+
+
+@pytest.mark.parametrize("stride, convolutions", [((2, 2), 2), ((3, 2), 1), ((1, 2), 1)])
+def test_phases_of_rows_with_fewer_taps_are_convolutions_of_their_own(
+    stride: tuple[int, int], convolutions: int
+) -> None:
+    operands = [
+        integers(1, np.int8, 1, 5, 6, 3),
+        Constant(integers(2, np.int8, 16, 3, 3, 3)),
+        Constant(integers(3, np.int32, 16) >> 12),
+        zero_point(5, np.int8),
+        zero_point(0, np.int8),
+    ]
+    after = check_exact(
+        operands,
+        lambda *values: tosa.TransposeConv2DOp(*values, out_pad=(0, -1, 0, -1), stride=stride, acc_type=i32),
+    )
+    assert names(after).count("linalg.conv_2d_nhwc_fhwc") == convolutions
 
 
 def test_words_accumulate_in_48_bits() -> None:
