@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -74,5 +75,8 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> float
     if result.returncode:
         lines = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
         first = next((number for number, line in enumerate(lines) if "error:" in line), 0)
-        raise EngineError(f"{Path(command[0]).name}: {' '.join(map(str.strip, lines[first:]))[:_MESSAGE]}")
+        name, message = Path(command[0]).name, " ".join(map(str.strip, lines[first:]))
+        # Where files lie is of no interest to who reads of it elsewhere.
+        message = re.sub(r"(?<!\S)/\S*/", "", message).removeprefix(f"{name}: ")
+        raise EngineError(f"{name}: {message[:_MESSAGE]}")
     return time.perf_counter() - begin

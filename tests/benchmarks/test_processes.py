@@ -79,3 +79,12 @@ def test_subjects_know_their_relatives(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(calls.tflite_model(calls.layers()))
     assert Subject(tmp_path / "net_int8.tflite", tmp_path).twin == "net_f32"
     assert Subject(tmp_path / "net_f32.tflite", tmp_path).onnx == tmp_path / "net.onnx"
+
+
+def test_what_a_compiler_refuses_is_told_without_folders(tmp_path: Path) -> None:
+    model = tmp_path / "broken.tflite"
+    model.write_bytes(b"\x1c\0\0\0TFL3" + bytes(32))
+    with pytest.raises(EngineError) as raised:
+        deploy(model, tmp_path / "broken.module")
+    message = str(raised.value)
+    assert message.startswith("deploy: broken.tflite") and str(tmp_path) not in message
