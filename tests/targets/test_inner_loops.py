@@ -1,0 +1,86 @@
+"""What the innermost loop of matrix products is made of: little beside the instructions that multiply.
+
+LLVM writes it as assembly for targets that this machine need not be. A tile of m0 rows and V vectors takes, per step,
+m0 * V multiplications, m0 loads of the left side (on AArch64 `ldr` of an element, or `ld1r` after an addition, as that
+has no displacement), V loads of the right side (two in one `ldp`), and the loop's own few: what is spilled or moved
+would come on top and show here.
+"""
+
+from __future__ import annotations
+
+import re
+
+import llvmlite.binding as llvm
+import pytest
+from tosaic.lowering.codegen import assemble, assembler, compile_region
+from tosaic.lowering.contraction import Contraction
+from tosaic.lowering.dialects.dispatch import RegionOp, YieldOp
+from tosaic.lowering.dialects.tiled import MatmulOp
+from tosaic.lowering.target import Target, resolve_target
+from xdsl.dialects.builtin import TensorType, bf16, f32, i8, i32
+from xdsl.dialects.tensor import EmptyOp
+from xdsl.ir import Attribute
+
+_SIZE = 256
+
+
+@pytest.mark.parametrize(
+    ("name", "operand", "result", "multiply", "products", "most"),
+    [
+        ("aarch64", f32, f32, r"fmla\tv\S+4s", 4, 1.6),
+        ("neoverse-v1", f32, f32, r"fmla\tv\S+4s", 4, 1.6),
+        ("neoverse-v1", i8, i32, r"sdot\t", 16, 1.8),
+        ("neoverse-v1", bf16, f32, r"bfdot\t", 8, 1.8),
+        ("x86-64-v3", f32, f32, r"vfmadd231ps\t", 8, 1.8),
+        ("x86-64-v3+vnni", i8, i32, r"(\{vex\}\t)?vpdpbusd\t", 32, 2.0),
+        ("x86-64-v3", i8, i32, r"vpmaddwd\t", 16, 3.0),
+        ("x86-64-v4", f32, f32, r"vfmadd231ps\t", 16, 1.7),
+        ("znver4", i8, i32, r"vpdpbusd\t", 64, 1.7),
+        ("znver4", bf16, f32, r"vdpbf16ps\t", 32, 1.7),
+    ],
+)
+def test_multiplications_fill_it(
+    name: str, operand: Attribute, result: Attribute, multiply: str, products: int, most: float
+) -> None:
+    """At most `most` instructions for each that multiplies, of which one does `products` multiply-adds."""
+    target = resolve_target(name)
+    tile = target.tile(Contraction("matmul", operand, operand, result, 1, _SIZE, _SIZE, _SIZE, _SIZE))
+    assert tile is not None
+    right = TensorType(operand, [-(-_SIZE // tile.n0), _SIZE // tile.k0, tile.n0, tile.k0])
+    product_type = TensorType(result, [_SIZE, _SIZE])
+    region = RegionOp(
+        [EmptyOp([], type).tensor for type in (TensorType(operand, [_SIZE, _SIZE]), right)], [product_type]
+    )
+    left, panels = region.body.block.args
+    product = MatmulOp(left, panels, product_type, tile.m0, tile.lhs_offset)
+    region.body.block.add_ops([product, YieldOp(product.result)])
+    loop = _innermost(_assembly(compile_region(region, target, "work").text, target), "work.tile")
+    multiplications = sum(re.match(multiply, line) is not None for line in loop)
+    per_step = tile.m0 * tile.n0 * tile.k0
+    assert multiplications > 0 and multiplications * products % per_step == 0
+    assert len(loop) <= most * multiplications, "\n".join(loop)
+    assert not [line for line in loop if re.search(r"\[sp|\(%rsp", line)], "nothing is spilled"
+
+
+def _assembly(text: str, target: Target) -> str:
+    arguments = assemble._machine(target)
+    machine = assembler._target_machine(*arguments)
+    with llvm.parse_assembly(text + assemble._attributes(target)) as module:
+        module.triple = target.triple
+        module.data_layout = str(machine.target_data)
+        assembler._optimise(module, machine)
+        return machine.emit_assembly(module)
+
+
+def _innermost(assembly: str, function: str) -> list[str]:
+    """The instructions of the longest loop of `function` that has no label in it."""
+    body = assembly[assembly.index(f"\n{function}:") :]
+    lines = [line.strip() for line in body[: body.index(".Lfunc_end")].splitlines()]
+    loops: list[list[str]] = []
+    label, since = "", 0
+    for number, line in enumerate(lines):
+        if match := re.match(r"(\.LBB\w+):", line):
+            label, since = match.group(1), number + 1
+        elif label and line.endswith(label):
+            loops.append([each for each in lines[since : number + 1] if each and not each.startswith((".", "#", "//"))])
+    return max(loops, key=len)
