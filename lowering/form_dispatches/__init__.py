@@ -31,8 +31,8 @@ def form_dispatches(module: ModuleOp) -> None:
         blocks = host_blocks(function)
         for block in reversed(blocks):  # what a branch reads is known before what comes in front of it is placed
             extents = Extents(sizes)
-            form_attention(block)
-            erase_dead(block)
+            if form_attention(block):
+                erase_dead(block)
             prepare(block, extents)
             erase_dead(block)
             sizes.settle(block)

@@ -39,13 +39,16 @@ from .merge import merge_elementwise
 from .recognition import Attention, Operand, is_transposition
 
 
-def form_attention(block: Block) -> None:
-    """Put every attention of `block` in a region of its own."""
+def form_attention(block: Block) -> bool:
+    """Put every attention of `block` in a region of its own; whether there is any."""
+    formed = False
     for op in list(block.ops):
         if isinstance(op, BatchMatmulOp):
             found = Attention.of(op)
             if found is not None:
                 _Builder(found).build()
+                formed = True
+    return formed
 
 
 class _Builder:
