@@ -17,6 +17,7 @@ from .dialects import tiled
 from .dialects.dispatch import RegionOp, dynamic_dims
 from .dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
 from .ir import LOOPLESS, byte_size, shape_of, tensor_type
+from .strips import Strips
 
 _SHORT_NAMES: dict[type[Operation], str] = {
     Conv2DNhwcFhwcOp: "conv_2d",
@@ -71,6 +72,9 @@ def describe(region: RegionOp) -> str:
     if stages is not None:
         depth = _size(stages.scores.get_static_loop_ranges()[-1])
         return f"attention {_type(stages.mixed.res[0])}, scores {_type(stages.scores.res[0])}, depth {depth}"
+    strips = Strips.of(work)
+    if strips is not None:
+        return f"{_describe_root(strips.expand)}, in strips {_describe_root(strips.depthwise)}"
     text = _describe_root(work[0])
     return f"{text} + {_body_size(work[1])} element-wise" if len(work) > 1 and isinstance(work[1], GenericOp) else text
 

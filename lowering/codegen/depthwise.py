@@ -71,8 +71,15 @@ class MultiplyAdd(Lanewise):
 
 def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> int:
     """Emits a depthwise convolution; it needs no scratch."""
-    image, filter, start = Image.of(context, root.image), context.tensor(root.window), start_of(context, root.init)
-    kernel_height, kernel_width, channels, multiplier = shape_of(root.window)
+    image = Image.of(context, root.image)
+    depthwise_over(context, root, image, image.shape[3]).emit()
+    return 0
+
+
+def depthwise_over(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp, image: Image, channels: int) -> Sliding:
+    """What slides the filter of `root` over `image`, which may be a part of all its `channels`."""
+    filter, start = context.tensor(root.window), start_of(context, root.init)
+    kernel_height, kernel_width, _, multiplier = shape_of(root.window)
     _, out_height, out_width, _, _ = shape_of(root.result)
     window = Window(
         (image.shape[1], image.shape[2]),
@@ -91,7 +98,7 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> i
         buffer = context.f.alloca(DotRows.buffer_bytes(tile, window))
         combine = DotRows(tile, window, filter.pointer, channels, start, buffer, int(image.pad_value))
     else:
-        tile = lanewise_tile(target, start.type, channels, multiplier, out_width)
+        tile = lanewise_tile(target, start.type, image.shape[3], multiplier, out_width)
         combine = MultiplyAdd(
             target,
             tile,
@@ -103,5 +110,4 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> i
             kernel_width=kernel_width,
             channels=channels * multiplier,
         )
-    Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile).emit()
-    return 0
+    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile)

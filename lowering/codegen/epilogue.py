@@ -57,6 +57,11 @@ class Epilogue:
             for outs, map in zip(context.results_of(self.generic), maps[count:], strict=True)
         ]
 
+    def store_in(self, access: Access) -> None:
+        """Lets the one result of the generic go there, not to an output of the region."""
+        assert self.generic is not None and self._results == [[]]
+        self._results = [[access]]
+
     def _operand_of_root(self, generic: GenericOp) -> int:
         for index, value in enumerate(generic.inputs):
             if view_source(value) is self.root.results[0]:

@@ -14,6 +14,7 @@ from ...runtime.errors import UnsupportedError
 from ..attention import Stages
 from ..dialects import linalg, tiled
 from ..dialects.dispatch import RegionOp
+from ..strips import Strips
 from ..target import Target
 from .attention import emit_attention
 from .contraction import emit_matmul
@@ -28,6 +29,7 @@ from .pooling import emit_pooling
 from .reduction import emit_reduction
 from .runtime_matmul import emit_mmt4d
 from .sequential import emit_sequential, writes_each_element_once
+from .strips import emit_strips
 
 Emitter = Callable[[KernelContext, Any], int]
 """Emits the region with this root into the context's function; returns the bytes of scratch memory per thread."""
@@ -68,6 +70,9 @@ def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     stages = Stages.of(context.operations)
     if stages is not None:
         return context.finish(emit_attention(context, stages))
+    strips = Strips.of(context.operations)
+    if strips is not None:
+        return context.finish(emit_strips(context, strips))
     # A pad in front of a root is the root's affair.
     root = next((op for op in context.operations if not isinstance(op, PadOp)), context.operations[0])
     emitter = _EMITTERS.get(type(root))

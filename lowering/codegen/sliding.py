@@ -41,8 +41,8 @@ class Sliding:
         f, (height, _) = self.context.f, self.window.output
         blocks = -(-self._channels // self.tile.channels)
         begin, end = self.context.share(self.image.shape[0] * height * blocks)
-        sums = f.alloca(self._pixels * self._row_bytes)
-        for function in self._tile_functions():
+        sums = f.alloca(self.tile_bytes)
+        for function in self.tile_functions():
             f.attach(function)
         with f.loop(begin, end, carried=[i64(-1)]) as unit:
             if self.combine.prepares:
@@ -56,7 +56,7 @@ class Sliding:
             if self.combine.prepares:
                 with f.if_(f.icmp("ne", block, unit.values[0])):
                     self.combine.prepare(f, channel, channel_mask(f, channel, self.tile.channels, self._channels))
-            self._output_row(image, oh, channel, sums)
+            self.output_row(image, oh, channel, sums)
             unit.yield_(block)
 
     @property
@@ -68,10 +68,16 @@ class Sliding:
         return self.tile.pixels(self.window)
 
     @property
+    def tile_bytes(self) -> int:
+        """Bytes of the sums of a tile."""
+        return self._pixels * self._row_bytes
+
+    @property
     def _row_bytes(self) -> int:
         return self.tile.vectors * self.tile.vector_bytes
 
-    def _output_row(self, image: Value, oh: Value, channel: Value, sums: Value) -> None:
+    def output_row(self, image: Value, oh: Value, channel: Value, sums: Value) -> None:
+        """One row of a block of channels, which calls `tile_functions`; `sums` has `tile_bytes`."""
         f, window, pixels = self.context.f, self.window, self._pixels
         width = window.output[1]
         top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
@@ -141,7 +147,7 @@ class Sliding:
     def _edge_name(self) -> str:
         return f"{self.context.f.name}.edge"
 
-    def _tile_functions(self) -> list[Function]:
+    def tile_functions(self) -> list[Function]:
         shared = (self.window, self.image, self.combine, self.tile, self._pixels, self.multiplier)
         leaves_out = self.window.reaches_out(0) and not self._masks_rows
         tiles = [SlidingTile(self._tile_name(span), *shared, span, leaves_out) for span in dict.fromkeys(self._spans)]

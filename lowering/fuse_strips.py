@@ -1,0 +1,118 @@
+"""fuse-strips: a matmul over pixels and the depthwise convolution behind it become one dispatch.
+
+Computed apart, what the pointwise convolution makes goes to memory and comes back if it is larger than the second
+level of cache: at about 30 GB/s that takes longer than the few multiply-adds that each byte is made with. Computed in
+strips, a few image rows of one panel of channels are made, and the depthwise convolution reads them, while they are in
+the cache. That costs a copy of the rows that neighbouring strips share, so that what fits in the cache stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import ExpandShapeOp
+from xdsl.ir import Operation, OpResult, SSAValue
+
+from .dialects.dispatch import RegionOp, dynamic_dims
+from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp
+from .dialects.tiled import MatmulOp
+from .ir import LOOPLESS, byte_size, functions, regions, shape_of, tensor_type, view_source
+from .target import Target
+
+_LEAST_BYTES = 768 * 1024
+"""From this size on a tensor leaves an L2 of 1 MiB before it is read again."""
+
+
+def fuse_strips(module: ModuleOp, targets: Mapping[str, Target]) -> None:
+    """Merge the regions of every function in place; `targets` maps each device to the target of its code."""
+    for function in functions(module):
+        for region in regions(function):
+            producer = _producer(region)
+            if producer is None or region.device is None or region.device != producer.device:
+                continue
+            if targets[region.device.data].avx512:
+                _merge(producer, region)
+
+
+def _work(region: RegionOp) -> list[Operation]:
+    return [op for op in region.body.block.ops if op.results and not isinstance(op, LOOPLESS)]
+
+
+def _producer(region: RegionOp) -> RegionOp | None:
+    """The region that computes the image of the depthwise convolution in `region`, if strips of both pay."""
+    depthwise = next((op for op in _work(region) if isinstance(op, DepthwiseConv2DNhwcHwcmOp)), None)
+    if depthwise is None or _work(region)[0] not in (depthwise, depthwise.image.owner):
+        return None
+    image = _image_argument(region, depthwise)
+    expand = image.op if isinstance(image, OpResult) else None
+    if not isinstance(expand, ExpandShapeOp) or len(list(expand.result.uses)) != 1:
+        return None
+    source = expand.src
+    producer = source.op if isinstance(source, OpResult) else None
+    if not isinstance(producer, RegionOp) or producer.parent is not region.parent or len(list(source.uses)) != 1:
+        return None
+    return producer if _can_be_strips(producer, region, depthwise, expand.result) else None
+
+
+def _image_argument(region: RegionOp, depthwise: DepthwiseConv2DNhwcHwcmOp) -> SSAValue | None:
+    """What `region` is called with for the image that `depthwise` reads."""
+    value = depthwise.image
+    if isinstance(value, OpResult):
+        value = value.op.operands[0]
+    pairs = zip(region.body.block.args, region.inputs, strict=True)
+    return next((given for argument, given in pairs if argument is value), None)
+
+
+def _can_be_strips(producer: RegionOp, region: RegionOp, depthwise: DepthwiseConv2DNhwcHwcmOp, image: SSAValue) -> bool:
+    work = _work(producer)
+    if len(work) != 2 or not isinstance(work[0], MatmulOp) or not isinstance(work[1], GenericOp):
+        return False
+    matmul, activate = cast(MatmulOp, work[0]), cast(GenericOp, work[1])
+    values = [*producer.inputs, *region.inputs, *producer.results, *region.results]
+    if len(producer.results) != 1 or dynamic_dims([value.type for value in values]):
+        return False
+    if len(shape_of(matmul.lhs)) != 2 or view_source(activate.inputs[0]) is not matmul.result:
+        return False
+    if [tensor_type(value).get_element_type() for value in (matmul.lhs, matmul.result, image)] != [f32] * 3:
+        return False
+    (batch, _, width, channels), multiplier = shape_of(image), shape_of(depthwise.window)[3]
+    return (
+        (batch, multiplier, channels % shape_of(matmul.rhs)[2]) == (1, 1, 0)
+        and shape_of(matmul.result) == shape_of(producer.results[0])
+        and width >= matmul.rows.value.data
+        and all(dilation == 1 for dilation in depthwise.dilation_values)
+        and byte_size(image.type) >= _LEAST_BYTES
+    )
+
+
+def _merge(producer: RegionOp, region: RegionOp) -> None:
+    """Moves what `producer` does into `region`, in front."""
+    body, source = region.body.block, producer.body.block
+    position = next(index for index, value in enumerate(region.inputs) if _views(value, producer))
+    expand = cast(ExpandShapeOp, region.inputs[position].owner)
+    inputs = [*region.inputs[:position], *producer.inputs, *region.inputs[position + 1 :]]
+    arguments = [body.insert_arg(value.type, position + 1 + index) for index, value in enumerate(producer.inputs)]
+    for old, new in zip(source.args, arguments, strict=True):
+        old.replace_all_uses_with(new)
+    result = producer.yielded.values[0]
+    moved = [op for op in source.ops if op is not producer.yielded]
+    first = body.first_op
+    assert first is not None
+    for op in moved:
+        op.detach()
+        body.insert_op_before(op, first)
+    expand.detach()
+    body.insert_op_before(expand, first)
+    expand.operands[0] = result
+    body.args[position].replace_all_uses_with(expand.result)
+    body.erase_arg(body.args[position])
+    region.set_inputs(inputs)
+    producer.detach()
+    producer.erase()
+
+
+def _views(value: SSAValue, producer: RegionOp) -> bool:
+    return isinstance(value, OpResult) and isinstance(value.op, ExpandShapeOp) and value.op.src in producer.results
