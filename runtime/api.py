@@ -4,11 +4,12 @@ with load("model.module") as program:
     outputs = program.run([image])                         # list in model order
     outputs = program.run({"image": image})                # dict by name
     loss = program.signatures["train"](x=x, y=y)["loss"]
+    for (scores,) in program.map([image] for image in images): ...
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -122,6 +123,7 @@ class Program:
         preferred = [name for name in (*_DEFAULT_SIGNATURES, *self.signatures) if name in self.signatures]
         stands_out = preferred[0] in _DEFAULT_SIGNATURES or len(preferred) == 1
         self._main = self.signatures[preferred[0]] if stands_out else None
+        self._alone: list[Program] = []
 
     @property
     def variant(self) -> Variant:
@@ -173,9 +175,32 @@ class Program:
         """`Function.bind` of the default signature."""
         return self.main.bind(inputs, outputs)
 
+    @overload
+    def map(self, samples: Iterable[Mapping[str, Any]], name: str | None = None) -> Iterator[dict[str, Array]]: ...
+    @overload
+    def map(self, samples: Iterable[Sequence[Any]], name: str | None = None) -> Iterator[list[Array]]: ...
+    def map(self, samples: Iterable[Any], name: str | None = None) -> Iterator[Any]:
+        """`run` of many samples, in their order, by the function called `name` or the default one.
+
+        As many samples as there are threads are worked on at once, each by one thread: more of them a second than by
+        `run`, though each takes longer. Every thread has an arena; the weights are there once. Some samples are taken
+        ahead of the results. Raises as `run` does, when the result of the sample that is wrong would come.
+        """
+        from .throughput import share_out
+
+        self.function(name)  # raises where there is none
+        stations = self._loaded.stations
+        if len(stations) == 1 and self.threads > 1 and not stations[0].is_closed:
+            while len(self._alone) < self.threads:
+                self._alone.append(Program(on_devices(self.artifact, None, 1)))
+        programs = self._alone or [self]
+        return share_out(samples, [program.function(name).run for program in programs])
+
     def close(self) -> None:
         """Stop the threads and free the memory, once calls under way are done. Later calls raise DeviceError."""
         self._loaded.close()
+        for program in self._alone:
+            program.close()
 
     def __enter__(self) -> Program:
         return self
