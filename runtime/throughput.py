@@ -1,9 +1,9 @@
 """Many samples through one function, as many at once as there are threads.
 
 Threads that share one sample wait for each other at every step and pass on what the others computed; a thread with a
-sample of its own does neither. So where samples are many it is whole samples that are shared out: mobilenet_v2 (f32, two
-threads) runs 1.03 to 1.13 times as many images a second as one after the other. Compiled for batches of 4 images it
-gains nothing, and of 16 it loses a fifth, as what passes from step to step no longer fits into the cache.
+sample of its own does neither. So where samples are many it is whole samples that are shared out: on two threads
+mobilenet_v2 (f32) runs 1.03 to 1.13 times as many images a second as one after the other. Compiled for batches of 4
+images it gains nothing, and of 16 it loses a fifth, as what passes from step to step no longer fits into the cache.
 """
 
 from __future__ import annotations
