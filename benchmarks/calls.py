@@ -27,7 +27,7 @@ def measure(subjects: Sequence[Subject], folder: Path, pythons: Mapping[str, str
     weights = layers()
     path.write_bytes(tflite_model(weights))
     write_onnx(weights, path.with_name("dense.onnx"))
-    return measure_model(Subject(path, folder), pythons, machine, _ROUND_SECONDS)
+    return measure_model(Subject(path, folder), pythons, machine, _ROUND_SECONDS, also=("tosaic_bound",))
 
 
 def layers() -> list[tuple[np.ndarray, np.ndarray]]:

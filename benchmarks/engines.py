@@ -41,6 +41,14 @@ def _open_tosaic(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
     return load(path, threads=threads).run
 
 
+def _open_tosaic_bound(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
+    """The arrays of all calls are bound to the program once."""
+    from tosaic.runtime import load
+
+    call = load(path, threads=threads).bind(inputs)
+    return lambda inputs: call()
+
+
 def _open_tosaic_streams(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
     """The samples of a batch one by one, each on one thread: a program for each, called from threads of Python."""
     from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +213,7 @@ def _open_torch(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
 
 ENGINES = {
     "tosaic": Engine("tosaic", "tosaic.runtime", _open_tosaic),
+    "tosaic_bound": Engine("tosaic", "tosaic.runtime", _open_tosaic_bound),
     "tosaic_streams": Engine("tosaic", "tosaic.runtime", _open_tosaic_streams),
     "litert": Engine("ai-edge-litert", "ai_edge_litert.interpreter", _open_litert),
     "litert_reference": Engine("ai-edge-litert", "ai_edge_litert.interpreter", _open_litert_reference),

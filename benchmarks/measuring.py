@@ -22,9 +22,14 @@ ROUNDS = 7
 
 
 def measure(
-    subject: Subject, pythons: Mapping[str, str], machine: Machine, seconds: float, rounds: int = ROUNDS
+    subject: Subject,
+    pythons: Mapping[str, str],
+    machine: Machine,
+    seconds: float,
+    rounds: int = ROUNDS,
+    also: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The record of a model: times in seconds, sizes in bytes.
+    """The record of a model: times in seconds, sizes in bytes. `also` names more engines that open our artifact.
 
     class, twin, date: of the model. refused: why we cannot compile it; then there is no more.
     compile: "cold", "cached" and "iree". size: "artifact" and "tflite". exact: whether we equal the reference.
@@ -40,6 +45,7 @@ def measure(
             files |= _compile(subject, folder, record)
         except EngineError as error:
             return {**record, "refused": str(error)}
+        files |= {name: (name, files["tosaic"][1]) for name in also}
         files |= _peers(subject, pythons, record)
         reference, inputs = _reference(subject, pythons, record), subject.inputs
         for threads in THREADS:

@@ -17,6 +17,7 @@ Figures = Mapping[str, Any]
 NAMES = {
     "tosaic": "Tosaic",
     "tosaic_bf16": "Tosaic",
+    "tosaic_bound": "Tosaic, arrays bound once",
     "tosaic_streams": "Tosaic, an image per thread",
     "litert": "LiteRT",
     "openvino": "OpenVINO",
@@ -123,7 +124,7 @@ def costs(figures: Figures) -> str:
 def calls(figures: Figures) -> str:
     """Microseconds of a call of next to nothing."""
     engines = figures.get("calls", {}).get("engines", {})
-    names = [name for name in COLUMNS["f32"] if "times" in engines.get(name, {})]
+    names = [name for name in ("tosaic_bound", *COLUMNS["f32"]) if "times" in engines.get(name, {})]
     rows = [
         (NAMES[name], *(_scaled(engines[name]["times"], str(threads), 1e6, 1) for threads in THREADS)) for name in names
     ]
