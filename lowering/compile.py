@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute
 
 from ..runtime.artifact import Artifact, DeviceSlot, Signature, TensorInfo, Variant
+from ..runtime.collection import collecting_rarely
 from ..runtime.device import DeviceSpec, parse_device
 from ..runtime.errors import ArgumentError, TosaicError
 from ..runtime.rates import Rates
@@ -31,6 +32,7 @@ CODEGEN = "codegen"
 """What the time for machine code is reported as, beside the phases of the pipeline."""
 
 
+@collecting_rarely()
 def compile(
     module: ModuleOp,
     devices: Sequence[str] = (),

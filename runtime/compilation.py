@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from . import artifact_file
 from .artifact import Artifact
 from .cache import Cache, cache_key
+from .collection import collecting_rarely
 from .device_spec import parse_devices
 from .errors import ArgumentError, MalformedFileError
 
@@ -143,6 +144,7 @@ def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | 
     return cache.load(cache_key(source.data, options.key()))
 
 
+@collecting_rarely()
 def compile_source(
     source: Source, options: Options, cache: Cache | None, dump_folder: Path | None, report: Report
 ) -> Artifact:

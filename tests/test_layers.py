@@ -16,7 +16,7 @@ import tosaic.tosa
 
 PACKAGES = ("importers", "tosa", "lowering", "runtime")
 COMMAND = {"atomic", "command_line", "errors"}
-RECORDS = {"abi", "artifact", "device", "device_spec", "errors", "host_program", "rates", "reference"}
+RECORDS = {"abi", "artifact", "collection", "device", "device_spec", "errors", "host_program", "rates", "reference"}
 MAY_IMPORT = {
     "importers": {"tosa": None, "runtime": COMMAND},
     "tosa": {"runtime": {"atomic", "errors", "flatbuffer", "reference"}},
