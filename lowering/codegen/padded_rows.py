@@ -88,7 +88,9 @@ def reads_padded_rows(
     window: Window, images: int, channels: int, product: Product, m0: int, steps: int, columns: int
 ) -> bool:
     """Whether a convolution with register tiles of m0 rows and a filter [steps, columns] is best computed so."""
-    if window.kernel == (1, 1) or window.dilations != (1, 1) or window.kernel[1] * channels % product.k0:
+    if not channels or window.kernel == (1, 1) or window.dilations != (1, 1):
+        return False
+    if window.kernel[1] * channels % product.k0:
         return False
     height, width = window.output
     tiles = images * height * -(-width // m0)

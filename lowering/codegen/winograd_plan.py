@@ -79,7 +79,7 @@ def winograd_plan(
     lanes = target.vector_bits // bits_of(F32)
     if (window.kernel, window.strides, window.dilations) != ((TAPS, TAPS), (1, 1), (1, 1)):
         return None
-    if channels % (lanes * k0) or n0 % lanes or not target.fma:
+    if not channels or channels % (lanes * k0) or n0 % lanes or not target.fma:
         return None
     vectors = n0 // lanes
     most = tallest(target)[vectors]
