@@ -229,7 +229,9 @@ class _Attention:
             within = f.mul(f.urem(column.index, i64(n0)), i64(word))
             value = lines[0]
             if product.k0 == 2:
-                value = f.shuffle(lines[0], lines[1], [lane // 2 + self.lanes * (lane % 2) for lane in range(2 * self.lanes)])
+                value = f.shuffle(
+                    lines[0], lines[1], [lane // 2 + self.lanes * (lane % 2) for lane in range(2 * self.lanes)]
+                )
             f.store(value, self._at("values", f.add(panel, f.add(step, within))))
 
     # Rows of scores
