@@ -39,8 +39,8 @@ def deploy(
         str | None,
         typer.Option(
             metavar="DEVICE[,DEVICE]",
-            help="Where to run: cpu, cpu:2 (threads), cpu@x86-64-v3 (instruction set), reference, cuda-emulator; several "
-            "share the work. By default cpu.",
+            help="Where to run: cpu, cpu:2 (threads), cpu@x86-64-v3 (instruction set), reference, cuda-emulator; "
+            "several share the work. By default cpu.",
             show_default=False,
         ),
     ] = None,
