@@ -56,10 +56,11 @@ def check_bit_for_bit(model: Path, threads: int) -> None:
         np.testing.assert_array_equal(actual, reference)
 
 
-def check_as_exact_as_litert(model: Path, threads: int, samples: int = 3) -> None:
+def check_as_exact_as_litert(model: Path, threads: int, samples: int = 10) -> None:
     """Our error, as a mean over `samples` inputs, is no larger than LiteRT's, with XNNPACK or with reference kernels.
 
-    One input alone would compare luck: the errors of all engines are a few roundings, and vary by a factor of three.
+    Few inputs would compare luck: the errors of all engines are a few roundings, and vary by a factor of three where
+    results are small.
     """
     module = tosaic.importers.import_model(model)
     (function,) = (op.sym_name.data for op in module.ops if isinstance(op, FuncOp))
@@ -114,4 +115,4 @@ def test_real_models(shared_models: Path) -> None:
     first = [entry["file"] for entry in manifest if entry["first"]]
     assert first
     for file in first:
-        check_as_exact_as_litert(shared_models / file, threads=2, samples=10)  # some outputs have one element
+        check_as_exact_as_litert(shared_models / file, threads=2)
