@@ -55,8 +55,8 @@ def tflite_model(weights: Sequence[tuple[np.ndarray, np.ndarray]]) -> bytes:
 
 def write_onnx(weights: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> None:
     """The layers as an .onnx file."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    import onnx  # pyright: ignore[reportMissingImports]
+    from onnx import TensorProto, helper, numpy_helper  # pyright: ignore[reportMissingImports]
 
     nodes, constants, value = [], [], "input"
     for number, (filter, bias) in enumerate(weights, 1):

@@ -39,11 +39,11 @@ def fill(page: str, figures: Mapping[str, Any]) -> str:
 
 def draw(figures: Mapping[str, Any], path: Path) -> None:
     """Our time over the best peer's for each model, a panel for each class, as SVG."""
-    import matplotlib
+    import matplotlib  # pyright: ignore[reportMissingImports]
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "tosaic"  # the same figures make the same file
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
 
     known = {name: model for name, model in figures["models"].items() if "refused" not in model}
     panels = {}
