@@ -50,24 +50,15 @@ def _open_tosaic_bound(path: str, threads: int, inputs: Sequence[np.ndarray]) ->
 
 
 def _open_tosaic_streams(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
-    """The samples of a batch one by one, each on one thread: a program for each, called from threads of Python."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """The samples of a batch one by one, each on one thread."""
     from tosaic.runtime import load
 
-    programs = [load(path, threads=1) for _ in range(threads)]
-    pool = ThreadPoolExecutor(threads)
+    program = load(path, threads=threads)
 
     def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         (batch,) = inputs
-        results: list[Any] = [None] * len(batch)
-
-        def stream(number: int) -> None:
-            for place in range(number, len(batch), threads):
-                (results[place],) = programs[number].run([batch[place : place + 1]])
-
-        list(pool.map(stream, range(threads)))
-        return [np.concatenate(results)]
+        samples = ([batch[place : place + 1]] for place in range(len(batch)))
+        return [np.concatenate([result for (result,) in program.map(samples)])]
 
     return run
 
@@ -212,9 +203,9 @@ def _open_torch(path: str, threads: int, inputs: Sequence[np.ndarray]) -> Run:
 
 
 ENGINES = {
-    "tosaic": Engine("tosaic", "tosaic.runtime", _open_tosaic),
-    "tosaic_bound": Engine("tosaic", "tosaic.runtime", _open_tosaic_bound),
-    "tosaic_streams": Engine("tosaic", "tosaic.runtime", _open_tosaic_streams),
+    "tosaic": Engine("tosaic", "tosaic.runtime.api", _open_tosaic),
+    "tosaic_bound": Engine("tosaic", "tosaic.runtime.api", _open_tosaic_bound),
+    "tosaic_streams": Engine("tosaic", "tosaic.runtime.api", _open_tosaic_streams),
     "litert": Engine("ai-edge-litert", "ai_edge_litert.interpreter", _open_litert),
     "litert_reference": Engine("ai-edge-litert", "ai_edge_litert.interpreter", _open_litert_reference),
     "openvino": Engine("openvino", "openvino", _open_openvino),

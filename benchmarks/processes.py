@@ -36,7 +36,9 @@ class EngineProcess:
     rss: int
 
     def __init__(self, engine: str, python: str, path: Path, threads: int, inputs: Path) -> None:
-        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        # What pip installs comes with .pyc files; those of a clone are kept too, so that nobody compiles while timed.
+        limits = {"PYTHONDONTWRITEBYTECODE": ""}
+        limits |= {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         self.engine = engine
         self.rounds: list[float] = []
         self.best: list[float] = []
