@@ -36,5 +36,7 @@ func.func @main(%x: tensor<1x4x4x8xf32>) -> tensor<1x8x8x3xf32> {
 // CHECK: %[[V19:[0-9]+]] = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3, d4, d5) -> (d0, d1, d3, d2, d4, d5)>, affine_map<(d0, d1, d2, d3, d4, d5) -> (d0, d1, d2, d3, d4, d5)>], iterator_types = ["parallel", "parallel", "parallel", "parallel", "parallel", "parallel"]} ins(%[[V17]] : tensor<1x4x4x2x2x3xf32>) outs(%[[V18]] : tensor<1x4x2x4x2x3xf32>) {
 // CHECK: linalg.yield %[[V20:[0-9]+]] : f32
 // CHECK: } -> tensor<1x4x2x4x2x3xf32>
-// CHECK: %y = tensor.collapse_shape %[[V19]] {{\[\[}}0 : i64], [1 : i64, 2 : i64], [3 : i64, 4 : i64], [5 : i64{{\]\]}} : tensor<1x4x2x4x2x3xf32> into tensor<1x8x8x3xf32>
+// CHECK: %[[V21:[0-9]+]] = tensor.collapse_shape %[[V19]] {{\[\[}}0 : i64], [1 : i64], [2 : i64], [3 : i64, 4 : i64, 5 : i64{{\]\]}} : tensor<1x4x2x4x2x3xf32> into tensor<1x4x2x24xf32>
+// CHECK: %[[V22:[0-9]+]] = tensor.collapse_shape %[[V21]] {{\[\[}}0 : i64], [1 : i64, 2 : i64], [3 : i64{{\]\]}} : tensor<1x4x2x24xf32> into tensor<1x8x24xf32>
+// CHECK: %y = tensor.expand_shape %[[V22]] {{\[\[}}0 : i64], [1 : i64], [2 : i64, 3 : i64{{\]\]}} output_shape [1, 8, 8, 3] : tensor<1x8x24xf32> into tensor<1x8x8x3xf32>
 // CHECK: func.return %y : tensor<1x8x8x3xf32>
