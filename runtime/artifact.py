@@ -223,6 +223,38 @@ class Segment:
 
 
 @record
+class TensorMap:
+    """How the tensor memory accelerator of a GPU is to see a buffer of a step: as a dense matrix it copies boxes from.
+
+    buffer: its number among the step's buffers. dtype: numpy dtype name of the elements.
+    shape: sizes, the innermost dimension last. box: those of what one copy brings to shared memory.
+    swizzle: the width in bytes over which rows of a box are permuted against bank conflicts: 0 (not), 32, 64 or 128.
+    """
+
+    buffer: int
+    dtype: str
+    shape: tuple[int, ...]
+    box: tuple[int, ...]
+    swizzle: int
+
+
+@record
+class Launch:
+    """How a kernel of a CUDA device is launched.
+
+    kernel: what steps call it. threads: in each block. blocks: as many as are best, 0 to fill the device; any other
+    number computes the same. shared_bytes: of dynamic shared memory for each block.
+    tensor_maps: what the kernel receives besides addresses, one for each (see `abi.ptx_entry`).
+    """
+
+    kernel: str
+    threads: int
+    blocks: int
+    shared_bytes: int = 0
+    tensor_maps: tuple[TensorMap, ...] = ()
+
+
+@record
 class Image:
     """The code of one device: for a CPU, position-independent machine code without unresolved symbols.
 
@@ -233,6 +265,7 @@ class Image:
         kind of device runs is up to that kind.
     entries: offset in a CPU's `code` of "invoke", "worker" and one "run:NAME" per segment (see `abi`).
     segments: what the device may be asked to run.
+    launches: of a CUDA device, one for each kernel.
     """
 
     target: str
@@ -240,6 +273,7 @@ class Image:
     code: bytes | bytearray | memoryview
     entries: Mapping[str, int]
     segments: tuple[Segment, ...]
+    launches: tuple[Launch, ...] = ()
 
 
 @record

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from . import flatbuffer
-from .artifact import ALIGNMENT, SLACK, Artifact, DeviceSlot, Image, Segment, Signature, Variant
+from .artifact import ALIGNMENT, SLACK, Artifact, DeviceSlot, Image, Launch, Segment, Signature, Variant
 from .errors import MalformedFileError
 from .flatbuffer import OneOf
 from .host_program.instructions import INSTRUCTIONS, Block, HostProgram, Instruction
@@ -34,7 +34,7 @@ from .record import record
 from .verify import verify
 
 IDENTIFIER = b"TSIC"
-VERSION = 4
+VERSION = 5
 
 _CHUNK = 1 << 20
 _DIGEST = hashlib.sha256().digest_size
@@ -76,6 +76,7 @@ class ImageRecord:
     code: Section
     entries: tuple[Entry, ...]
     segments: tuple[Segment, ...]
+    launches: tuple[Launch, ...]
 
 
 @record
@@ -179,7 +180,7 @@ def _to_record(artifact: Artifact, sections: list[Section]) -> ArtifactRecord:
 
 def _image_record(image: Image, code: Section) -> ImageRecord:
     entries = tuple(Entry(name, offset) for name, offset in image.entries.items())
-    return ImageRecord(image.target, image.features, code, entries, image.segments)
+    return ImageRecord(image.target, image.features, code, entries, image.segments, image.launches)
 
 
 def _program_record(program: HostProgram) -> HostProgramRecord:
@@ -245,7 +246,8 @@ def _printable(text: str) -> str:
 
 def _image(data: memoryview, image: ImageRecord) -> Image:
     code = _read_section(data, image.code, 0, f"code of {image.target}", CODE_CHECKSUM)
-    return Image(image.target, image.features, code, {e.name: e.offset for e in image.entries}, image.segments)
+    entries = {entry.name: entry.offset for entry in image.entries}
+    return Image(image.target, image.features, code, entries, image.segments, image.launches)
 
 
 def _program(program: HostProgramRecord) -> HostProgram:

@@ -9,12 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from . import abi
-from .artifact import ALIGNMENT, LARGEST, Artifact, BufferReference, Image, Segment, Signature, Step, Variant
+from .artifact import (
+    ALIGNMENT,
+    LARGEST,
+    Artifact,
+    BufferReference,
+    Image,
+    Launch,
+    Segment,
+    Signature,
+    Step,
+    TensorType,
+    Variant,
+)
 from .errors import MalformedFileError
 from .host_program.verification import verify_program
 
 _MOST_SCALARS = 1 << 20
 """Entries of a call's table."""
+
+_MOST_THREADS, _MOST_BLOCKS, _MOST_SHARED, _MOST_BOX = 1024, 2**31 - 1, 227 * 1024, 256
+"""Of a block, a grid, bytes of a block of compute capability 9.0, and of a box (CUDA programming guide, appendix)."""
 
 MACHINE_CODE = "cpu"
 """The kind of device whose images are machine code with entries."""
@@ -64,6 +79,24 @@ def _verify_image(image: Image, is_machine_code: bool, constant_bytes: int) -> N
         _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")
     for segment in image.segments:
         _verify_segment(segment, constant_bytes, f"{where}: segment {segment.name!r}")
+    _require_unique((launch.kernel for launch in image.launches), f"{where}: launch of")
+    for launch in image.launches:
+        _verify_launch(launch, f"{where}: the launch of {launch.kernel!r}")
+
+
+def _verify_launch(launch: Launch, where: str) -> None:
+    _require(0 < launch.threads <= _MOST_THREADS, f"{where} has {launch.threads} threads in a block")
+    _require(0 <= launch.blocks <= _MOST_BLOCKS, f"{where} has {launch.blocks} blocks")
+    _require(0 <= launch.shared_bytes <= _MOST_SHARED, f"{where} wants {launch.shared_bytes} bytes of shared memory")
+    for map in launch.tensor_maps:
+        _require(
+            TensorType(map.dtype, map.shape).is_possible
+            and len(map.box) == len(map.shape)
+            and all(0 < size <= _MOST_BOX for size in map.box)
+            and map.swizzle in (0, 32, 64, 128)
+            and map.buffer >= 0,
+            f"{where} has an impossible tensor map of {map.dtype} {map.shape}, boxes of {map.box}",
+        )
 
 
 def _verify_segment(segment: Segment, constant_bytes: int, where: str) -> None:

@@ -95,8 +95,8 @@ class Function(Arithmetic):
         super().__init__()
         self.name = name
         self.arguments = [Value(type.split(" ", 1)[0], f"%{name}") for type, name in parameters]
-        signature = ", ".join(f"{type} %{name}" for type, name in parameters)
-        self._header = f"define {linkage} {result} @{name}({signature}) {ATTRIBUTES} {attributes} {{\nentry:\n"
+        self._parameters = [f"{type} %{name}" for type, name in parameters]
+        self._header = f"define {linkage} {result} @{name}", f"{ATTRIBUTES} {attributes} {{\nentry:\n"
         self._allocations: list[str] = []
         self._tables: dict[str, str] = {}
         self._helpers: list[str] = []
@@ -115,7 +115,14 @@ class Function(Arithmetic):
         tables = [
             f"{name} = private unnamed_addr constant {literal}, align 64\n" for literal, name in self._tables.items()
         ]
-        return "".join([*self._helpers, *tables]) + self._header + body + "\n}\n"
+        definition, attributes = self._header
+        header = f"{definition}({', '.join(self._parameters)}) {attributes}"
+        return "".join([*self._helpers, *tables]) + header + body + "\n}\n"
+
+    def add_parameter(self, type: str, name: str) -> Value:
+        """One more parameter, behind the others."""
+        self._parameters.append(f"{type} %{name}")
+        return Value(type.split(" ", 1)[0], f"%{name}")
 
     def attach(self, helper: Function) -> None:
         """Lets the finished `helper`, which this function calls, come with it."""

@@ -11,10 +11,10 @@ import numpy as np
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IndexType, IntegerAttr, TensorType
 from xdsl.dialects.linalg.ops import FillOp, GenericOp
-from xdsl.dialects.tensor import CollapseShapeOp, DimOp, ExpandShapeOp, ExtractOp
+from xdsl.dialects.tensor import CollapseShapeOp, DimOp, ExpandShapeOp, ExtractOp, PadOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, SSAValue
 
-from ...runtime.artifact import ALIGNMENT
+from ...runtime.artifact import ALIGNMENT, TensorMap
 from ...runtime.errors import UnsupportedError
 from ..dialects.dispatch import RegionOp, dynamic_dims
 from ..ir import LOOPLESS, constant_array, view_source
@@ -35,6 +35,8 @@ class Kernel:
     `void name(ptr operands..., ptr results..., i64 scalars..., ptr scratch, i64 thread, i64 threads)`. The scalars are
     the region's scalar inputs in order, and then one size for each `?` of the types of its tensor inputs and of its
     results. A scalar is an i64 whose low bits are those of the value, whatever its type; the others do not matter.
+
+    `grid` is set for a kernel written for a GPU, which asks the hardware which of how many threads it is.
     """
 
     text: str
@@ -42,6 +44,17 @@ class Kernel:
     operands: int
     results: int
     scalars: int = 0
+    grid: Grid | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a kernel written for a GPU is launched (see `artifact.Launch`)."""
+
+    threads: int
+    blocks: int
+    shared_bytes: int = 0
+    tensor_maps: tuple[TensorMap, ...] = ()
 
 
 class KernelContext:
@@ -126,6 +139,11 @@ class KernelContext:
             for op in self.block.ops
             if op.results and isinstance(op.results[0].type, TensorType) and not isinstance(op, LOOPLESS)
         ]
+
+    @property
+    def root(self) -> Operation:
+        """The operation that says what the region is; a pad in front of it is its affair."""
+        return next((op for op in self.operations if not isinstance(op, PadOp)), self.operations[0])
 
     def extent(self, value: SSAValue) -> Extent:
         """The size that an index value of the region is."""
@@ -220,9 +238,9 @@ class KernelContext:
             return begin, end
         return f.mul(begin, i64(grain)), f.min(f.mul(end, i64(grain)), i64(total))
 
-    def finish(self, scratch_bytes: int = 0) -> Kernel:
+    def finish(self, scratch_bytes: int = 0, grid: Grid | None = None) -> Kernel:
         scratch_bytes = -(-scratch_bytes // ALIGNMENT) * ALIGNMENT
-        return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs), self._arguments)
+        return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs), self._arguments, grid)
 
 
 def _from_bits(f: Function, bits: Value, type: Attribute) -> Value:

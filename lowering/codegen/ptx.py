@@ -1,7 +1,7 @@
 """Kernels to PTX through LLVM's NVPTX back end: every kernel a `.entry` with all it calls inlined.
 
-A kernel as `KernelContext` writes it asks which of how many threads it is and where its scratch memory lies; the entry
-answers by its place in the grid. So any grid computes the same, and one of a single thread is right too.
+A kernel written for a CPU asks which of how many threads it is and where its scratch memory lies; the entry answers by
+its place in the grid. One written for a GPU (`cuda/`) asks the hardware. Both are right for any number of blocks.
 """
 
 from __future__ import annotations
@@ -12,38 +12,43 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from ...runtime.abi import ptx_entry
-from ...runtime.artifact import Image, Segment
+from ...runtime.artifact import Image, Launch, Segment
 from ..target import Target
+from .cuda.block import SHARED, SHARED_ALIGNMENT
 from .emit import ATTRIBUTES, OUTLINED
-from .kernel import Kernel
+from .kernel import Grid, Kernel
+
+_TILES = Grid(threads=128, blocks=32)
+"""For kernels of CPUs, whose threads compute a register tile each."""
 
 
 def build_ptx_image(segments: Sequence[Segment], kernels: Mapping[str, Kernel], target: Target) -> Image:
     """The image that runs `segments`, whose steps name `kernels`: its code is PTX text."""
-    texts = [kernel.text + _entry(name, kernel) for name, kernel in kernels.items()]
-    ptx = assemble_ptx("\n".join([_SPECIAL_REGISTERS, *texts]), target)
-    return Image(target.name, target.features, ptx.encode(), {}, tuple(segments))
+    grids = {name: kernel.grid or _TILES for name, kernel in kernels.items()}
+    texts = [kernel.text + _entry(name, kernel, grids[name]) for name, kernel in kernels.items()]
+    ptx = assemble_ptx("\n".join(texts), target)
+    launches = tuple(
+        Launch(name, grid.threads, grid.blocks, grid.shared_bytes, grid.tensor_maps) for name, grid in grids.items()
+    )
+    return Image(target.name, target.features, ptx.encode(), {}, tuple(segments), launches)
 
 
-_SPECIAL_REGISTERS = "\n".join(
-    f"declare i32 @llvm.nvvm.read.ptx.sreg.{name}.x()" for name in ("tid", "ntid", "ctaid", "nctaid")
-)
-
-
-def _entry(name: str, kernel: Kernel) -> str:
+def _entry(name: str, kernel: Kernel, grid: Grid) -> str:
     """The function that a launch names; its parameters are the kernel's, but scratch memory is that of all threads,
-    `stride` bytes for each."""
+    `stride` bytes for each, and tensor maps follow, as they do in a kernel that has them."""
     pointers = [f"%buffer{number}" for number in range(kernel.operands + kernel.results)]
     scalars = [f"%scalar{number}" for number in range(kernel.scalars)]
     parameters = [f"ptr {each}" for each in pointers] + [f"i64 {each}" for each in scalars]
-    signature = ", ".join([*parameters, "ptr %scratch", "i64 %stride"])
-    arguments = ", ".join([*parameters, "ptr %own", "i64 %thread", "i64 %threads"])
+    maps = [f"%tensor_map{number}" for number in range(len(grid.tensor_maps))]
+    by_value = [f'ptr byval([128 x i8]) align 64 "nvvm.grid_constant" {each}' for each in maps]
+    signature = ", ".join([*parameters, "ptr %scratch", "i64 %stride", *by_value])
+    arguments = ", ".join([*parameters, "ptr %own", "i64 %thread", "i64 %threads", *(f"ptr {each}" for each in maps)])
     registers = "\n".join(
         f"  %{each}.narrow = call i32 @llvm.nvvm.read.ptx.sreg.{each}.x()\n  %{each} = zext i32 %{each}.narrow to i64"
         for each in ("tid", "ntid", "ctaid", "nctaid")
     )
     return f"""
-define ptx_kernel void @{ptx_entry(name)}({signature}) {{
+define ptx_kernel void @{ptx_entry(name)}({signature}) "nvvm.reqntid"="{grid.threads}" {{
 {registers}
   %before = mul i64 %ctaid, %ntid
   %thread = add i64 %before, %tid
@@ -59,8 +64,9 @@ define ptx_kernel void @{ptx_entry(name)}({signature}) {{
 def assemble_ptx(text: str, target: Target) -> str:
     """The PTX of a module of LLVM IR. Raises RuntimeError with LLVM's message if the text is not valid IR."""
     machine = _target_machine(target.triple, target.cpu)
+    shared = f"{SHARED} = external addrspace(3) global [0 x i8], align {SHARED_ALIGNMENT}\n"
     attributes = f"attributes {ATTRIBUTES} = {{ nounwind alwaysinline }}\nattributes {OUTLINED} = {{ alwaysinline }}\n"
-    with llvm.parse_assembly(text + attributes) as module:
+    with llvm.parse_assembly(shared + text + attributes) as module:
         module.triple = target.triple
         module.data_layout = str(machine.target_data)
         for function in module.functions:

@@ -16,9 +16,11 @@ from ..dialects import linalg, tiled
 from ..dialects.dispatch import RegionOp
 from ..strips import Strips
 from ..target import Target
+from ..targets import nvptx
 from .attention import emit_attention
 from .contraction import emit_matmul
 from .convolution import emit_convolution
+from .cuda import emit_cuda
 from .depthwise import emit_depthwise
 from .generic import emit_generic
 from .kernel import Kernel, KernelContext
@@ -65,6 +67,10 @@ _EMITTERS: dict[type[Operation], Emitter] = {
 def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     """The kernel `name` of `region`. Raises UnsupportedError for a root that no emitter is registered for."""
     context = KernelContext(region, target, name)
+    if target.architecture == nvptx.ARCHITECTURE:
+        grid = emit_cuda(context)
+        if grid is not None:
+            return context.finish(grid=grid)
     if not context.operations:
         return context.finish(emit_copies(context))
     stages = Stages.of(context.operations)
@@ -73,8 +79,7 @@ def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     strips = Strips.of(context.operations)
     if strips is not None:
         return context.finish(emit_strips(context, strips))
-    # A pad in front of a root is the root's affair.
-    root = next((op for op in context.operations if not isinstance(op, PadOp)), context.operations[0])
+    root = context.root
     emitter = _EMITTERS.get(type(root))
     if emitter is None:
         raise UnsupportedError("no code can be generated", [f"a dispatch of {root.name}"])

@@ -13,6 +13,9 @@ from .register_tile import register_tile
 
 TRIPLE = "nvptx64-nvidia-cuda"
 
+ARCHITECTURE = "nvptx64"
+"""The first feature of every target."""
+
 CAPABILITIES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100")
 """Of Turing and later, as LLVM spells them."""
 
@@ -27,7 +30,7 @@ def from_name(name: str) -> Target:
     """The target of a compute capability such as "sm_80". Raises ArgumentError."""
     if name not in CAPABILITIES:
         raise ArgumentError(f"unknown compute capability {name!r}; known: {', '.join(CAPABILITIES)}")
-    return Target(name, TRIPLE, name, ("nvptx64", name), _VECTOR_BITS, _VECTORS, tile)
+    return Target(name, TRIPLE, name, (ARCHITECTURE, name), _VECTOR_BITS, _VECTORS, tile)
 
 
 def tile(target: Target, contraction: Contraction) -> Tile:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DeviceError
 from . import arithmetic, conversion, movement
-from .memory import Array, GlobalMemory
+from .memory import SHARED_BASE, Array, GlobalMemory
 from .program import Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
 
@@ -64,6 +64,9 @@ class LoadedModule:
         self._memory = memory
         self._symbols: dict[str, int] = {}
         for name, variable in module.variables.items():
+            if variable.space == "shared":  # `extern`: where dynamic shared memory begins
+                self._symbols[name] = SHARED_BASE
+                continue
             content = np.zeros(variable.size, np.uint8)
             content[: len(variable.initial)] = np.frombuffer(variable.initial, np.uint8)
             self._symbols[name] = memory.add(content)

@@ -40,10 +40,11 @@ def dtype_of(type: str) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Grid:
-    """How a kernel is launched, in x alone: blocks of `threads` each."""
+    """How a kernel is launched, in x alone: blocks of `threads` each, with `shared_bytes` of dynamic shared memory."""
 
     blocks: int
     threads: int
+    shared_bytes: int = 0
 
 
 class Program:
@@ -66,7 +67,7 @@ class Program:
             for name, type in kernel.registers.items()
         }
         self._symbols = dict(symbols)
-        sizes = {"shared": 0, "local": 0}
+        sizes = {"shared": grid.shared_bytes, "local": 0}
         for name, variable in kernel.variables.items():
             start = -(-sizes[variable.space] // variable.alignment) * variable.alignment
             base = SHARED_BASE if variable.space == "shared" else LOCAL_BASE

@@ -26,8 +26,8 @@ from ..errors import DeviceError, DeviceLostError
 ARCHITECTURE = "nvptx64"
 """The first feature of images that this device runs."""
 
-_GRID = Grid(blocks=32, threads=128)
-"""Of every launch."""
+_BLOCKS = 8
+"""Of launches that leave their number to the device."""
 
 
 def open_device(spec: DeviceSpec) -> CudaEmulatorDevice:
@@ -56,7 +56,7 @@ class CudaEmulatorDevice:
 class CudaEmulatorExecutable:
     """One image whose PTX was read, with the memory of its calls."""
 
-    threads = _GRID.blocks * _GRID.threads
+    threads = 1
 
     def __init__(self, image: Image, constants: Constants) -> None:
         self.target = image.target
@@ -68,8 +68,13 @@ class CudaEmulatorExecutable:
             raise DeviceError(f"the code for {image.target} is no text: {error}") from error
         self.module = LoadedModule(parse(text), self.memory)
         self.constants = self.memory.add(np.frombuffer(constants, np.uint8) if len(constants) else _empty(0))
+        self.grids = {
+            launch.kernel: Grid(launch.blocks or _BLOCKS, launch.threads, launch.shared_bytes)
+            for launch in image.launches
+        }
         scratch = max((segment.scratch_bytes for segment in image.segments), default=0)
-        self.scratch = self.memory.add(_empty(scratch * self.threads))
+        threads = max((grid.blocks * grid.threads for grid in self.grids.values()), default=0)
+        self.scratch = self.memory.add(_empty(scratch * threads))
 
     def bind(self, segment: Segment) -> CudaEmulatorSegment:
         return CudaEmulatorSegment(self, segment)
@@ -118,7 +123,7 @@ class CudaEmulatorSegment:
             scalars = [table[entry] for entry in (*step.scalars, *step.dims)]
             arguments = [*map(address, step.buffers), *scalars, self._executable.scratch, self.segment.scratch_bytes]
             seconds[number, 0, 0] = time.perf_counter()
-            self._executable.module.launch(ptx_entry(step.kernel), _GRID, arguments)
+            self._executable.module.launch(ptx_entry(step.kernel), self._executable.grids[step.kernel], arguments)
             seconds[number, 0, 1] = time.perf_counter()
         return seconds
 
