@@ -8,6 +8,7 @@ clone has neither.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TOSAIC_SHARED", ROOT.parent / "shared"))
+
+# A shell without job control starts background processes with Ctrl-C ignored, and Python and its children keep that:
+# tests of interruption need it as a user has it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
