@@ -90,7 +90,7 @@ PHASES = (
     Phase("const-eval", lambda module, _: const_eval(module)),
     Phase("fuse-strips", lambda module, options: fuse_strips(module, options.targets)),
     Phase("form-segments", lambda module, options: form_segments(module, options.devices[0].name)),
-    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants)),
+    Phase("plan-memory", lambda module, options: plan_memory(module, options.constants, options.targets)),
 )
 
 WINDOWED = (

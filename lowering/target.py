@@ -59,6 +59,15 @@ class Target:
         return self.features[0]
 
     @property
+    def buffer_alignment(self) -> int:
+        """Every tensor that a kernel reads or writes begins at a multiple of so many bytes; 1: of its elements' size.
+
+        A GPU loads vectors from multiples of their size only. A CPU does not mind, and parts of tensors may lie
+        anywhere.
+        """
+        return 16 if self.architecture == "nvptx64" else 1
+
+    @property
     def baseline(self) -> str:
         """The LLVM processor that has none but features that every target of the architecture has."""
         return _architectures()[self.architecture].baseline

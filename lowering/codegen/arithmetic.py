@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import gcd
 
 from .types import (
     I1,
@@ -54,14 +55,18 @@ class Arithmetic:
             return a
         if a.constant is not None and b.constant is not None and a.type == I64:
             return i64(a.constant + b.constant)
-        return self.op("add", a, b)
+        result = self.op("add", a, b)
+        result.multiple = gcd(a.divisor, b.divisor)
+        return result
 
     def sub(self, a: Value, b: Value) -> Value:
         if b.constant == 0:
             return a
         if a.constant is not None and b.constant is not None and a.type == I64:
             return i64(a.constant - b.constant)
-        return self.op("sub", a, b)
+        result = self.op("sub", a, b)
+        result.multiple = gcd(a.divisor, b.divisor)
+        return result
 
     def mul(self, a: Value, b: Value) -> Value:
         if a.constant is not None:
@@ -72,13 +77,24 @@ class Arithmetic:
             return b
         if a.constant is not None and b.constant is not None and a.type == I64:
             return i64(a.constant * b.constant)
-        return self.op("mul", a, b)
+        result = self.op("mul", a, b)
+        result.multiple = a.divisor * b.divisor
+        return result
 
     def udiv(self, a: Value, b: Value) -> Value:
-        return a if b.constant == 1 else self.op("udiv", a, b)
+        if b.constant == 1:
+            return a
+        result = self.op("udiv", a, b)
+        if b.constant and a.divisor % b.constant == 0:
+            result.multiple = a.divisor // b.constant
+        return result
 
     def urem(self, a: Value, b: Value) -> Value:
-        return self.const(a.type, 0) if b.constant == 1 else self.op("urem", a, b)
+        if b.constant == 1:
+            return self.const(a.type, 0)
+        result = self.op("urem", a, b)
+        result.multiple = gcd(a.divisor, b.divisor)
+        return result
 
     def ceildiv(self, a: Value, b: Value) -> Value:
         """The quotient of two sizes, rounded up."""
@@ -135,7 +151,9 @@ class Arithmetic:
 
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         assert a.type == b.type, f"select of {a.type} and {b.type}"
-        return self.emit(a.type, f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}")
+        result = self.emit(a.type, f"select {condition.type} {condition.text}, {a.type} {a.text}, {b.type} {b.text}")
+        result.multiple = gcd(a.divisor, b.divisor)
+        return result
 
     def min(self, a: Value, b: Value) -> Value:
         """The smaller of two signed integers."""
@@ -148,7 +166,9 @@ class Arithmetic:
     def _extremum(self, fold: Callable[[int, int], int], intrinsic: str, a: Value, b: Value) -> Value:
         if a.constant is not None and b.constant is not None:
             return self.const(a.type, fold(a.constant, b.constant))
-        return self.call_intrinsic(intrinsic, a.type, [a, b])
+        result = self.call_intrinsic(intrinsic, a.type, [a, b])
+        result.multiple = gcd(a.divisor, b.divisor)
+        return result
 
     def cast(self, opcode: str, value: Value, element: str) -> Value:
         """A conversion ("sext", "zext", "trunc", "sitofp", "fpext", ...) of every lane to `element`."""
@@ -157,7 +177,10 @@ class Arithmetic:
             return value
         if value.constant is not None and opcode in ("sext", "zext"):
             return self.const(type, value.constant)
-        return self.emit(type, f"{opcode} {value.type} {value.text} to {type}")
+        result = self.emit(type, f"{opcode} {value.type} {value.text} to {type}")
+        if opcode in ("sext", "zext"):
+            result.multiple = value.multiple
+        return result
 
     def bitcast(self, value: Value, type: str) -> Value:
         return value if value.type == type else self.emit(type, f"bitcast {value.type} {value.text} to {type}")

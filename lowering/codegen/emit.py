@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import gcd
 
 from .arithmetic import Arithmetic, i64
 from .instructions import Instruction, find_instruction
@@ -144,20 +145,25 @@ class Function(Arithmetic):
             offset = i64(offset)
         if offset.constant == 0:
             return pointer
-        return self.emit(PTR, f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
+        result = self.emit(PTR, f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
+        result.multiple = gcd(pointer.multiple, offset.divisor)
+        return result
 
     def element_pointer(self, pointer: Value, element: str, index: Value) -> Value:
         """The address of element `index` of an array of `element`."""
         if index.constant == 0:
             return pointer
-        return self.emit(PTR, f"getelementptr {element}, ptr {pointer.text}, i64 {index.text}")
+        result = self.emit(PTR, f"getelementptr {element}, ptr {pointer.text}, i64 {index.text}")
+        result.multiple = gcd(pointer.multiple, index.divisor * max(bits_of(element) // 8, 1))
+        return result
 
     def load(self, type: str, pointer: Value, align: int = 0) -> Value:
-        """`align` in bytes; 0 means that of one element, which is all that a tensor slice can promise."""
-        return self.emit(type, f"load {type}, ptr {pointer.text}, align {align or _natural_align(type)}")
+        """`align` in bytes; 0 means what is known of the address, at least that of one element, which is all that a
+        tensor slice can promise."""
+        return self.emit(type, f"load {type}, ptr {pointer.text}, align {align or _known_align(type, pointer)}")
 
     def store(self, value: Value, pointer: Value, align: int = 0) -> None:
-        alignment = align or _natural_align(value.type)
+        alignment = align or _known_align(value.type, pointer)
         self._lines.append(f"  store {value.type} {value.text}, ptr {pointer.text}, align {alignment}")
 
     def tail_mask(self, count: Value, lanes: int) -> Value:
@@ -262,7 +268,7 @@ class Function(Arithmetic):
         else:
             self.branch_if(self.icmp("slt", lower, upper), body, exit)
         self.place(body)
-        index = Value(I64, self._name())
+        index = Value(I64, self._name(), multiple=gcd(lower.divisor, step.divisor))
         entering = [Value(value.type, self._name()) for value in carried]
         phis = len(self._lines)  # written when the values of the back edge are known
         self._lines.extend("" for _ in range(1 + len(carried)))
@@ -317,6 +323,10 @@ def _known_trips(lower: Value, upper: Value, step: Value) -> int | None:
     if lower.constant is None or upper.constant is None or step.constant is None:
         return None
     return len(range(lower.constant, upper.constant, step.constant))
+
+
+def _known_align(type: str, pointer: Value) -> int:
+    return max(_natural_align(type), pointer.multiple)
 
 
 def _natural_align(type: str) -> int:

@@ -77,6 +77,8 @@ class KernelContext:
         parameters += [(I64, f"size{i}") for i in range(dynamic_dims(types))]
         parameters += [(PTR + " noalias", "scratch"), (I64, "thread"), (I64, "threads")]
         self.f = Function(name, parameters, linkage="hidden")
+        for argument in self.f.arguments[: len(types)]:
+            argument.multiple = target.buffer_alignment
         *arguments, self.scratch, self.thread, self.threads = self.f.arguments
         pointers, rest = arguments[: len(types)], arguments[len(types) :]
         self._arguments = len(rest)

@@ -25,17 +25,26 @@ _BITS = {F16: 16, BF16: 16, F32: 32, F64: 64, PTR: 64}
 
 
 class Value:
-    """A typed operand: `text` is a register ("%v7") or a literal; `constant` is set for scalar integer literals."""
+    """A typed operand: `text` is a register ("%v7") or a literal; `constant` is set for scalar integer literals.
 
-    __slots__ = ("constant", "text", "type")
+    `multiple` is a number that the i64 or the address in a register is known to be a multiple of.
+    """
 
-    def __init__(self, type: str, text: str, constant: int | None = None) -> None:
+    __slots__ = ("constant", "multiple", "text", "type")
+
+    def __init__(self, type: str, text: str, constant: int | None = None, multiple: int = 1) -> None:
         self.type = type
         self.text = text
         self.constant = constant
+        self.multiple = multiple
 
     def __repr__(self) -> str:
         return f"{self.type} {self.text}"
+
+    @property
+    def divisor(self) -> int:
+        """The greatest number that certainly divides it: 0 for zero, which all do."""
+        return self.multiple if self.constant is None else abs(self.constant)
 
 
 def vector_type(element: str, lanes: int) -> str:

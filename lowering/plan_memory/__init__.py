@@ -18,6 +18,7 @@ memory without sharing a tensor depend on each other too: barriers have to look 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, IntegerAttr, ModuleOp, i64
@@ -29,6 +30,7 @@ from ..dialects.dispatch import BufferAttr, RegionOp, SegmentOp
 from ..ir import erase_dead, functions, host_blocks, view_source
 from ..share_scalars import share_scalars
 from ..sizes import Sizes
+from ..target import Target
 from .aliases import Aliases, expose_parts
 from .arena import Lifetime
 from .constants import ConstantPool
@@ -40,8 +42,11 @@ SLOTS = "dispatch.slots"
 """On a region: the entries of the segment's scalar table that its kernel is called with."""
 
 
-def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
-    """Annotate every segment, its regions, and every constant of `module`; the constants go into `pool`."""
+def plan_memory(module: ModuleOp, pool: ConstantPool, targets: Mapping[str, Target]) -> None:
+    """Annotate every segment, its regions, and every constant of `module`; the constants go into `pool`.
+
+    `targets` maps the name of each device to the target of its code.
+    """
     for function in functions(module):
         for op in function.walk():
             if isinstance(op, ConstOp):
@@ -50,14 +55,14 @@ def plan_memory(module: ModuleOp, pool: ConstantPool) -> None:
         for block in host_blocks(function):
             for op in list(block.ops):
                 if isinstance(op, SegmentOp):
-                    _plan(op, sizes)
+                    _plan(op, sizes, targets[op.device.data].buffer_alignment)
         share_scalars(function)
         for block in reversed(host_blocks(function)):
             erase_dead(block)
 
 
-def _plan(segment: SegmentOp, sizes: Sizes) -> None:
-    expose_parts(segment)
+def _plan(segment: SegmentOp, sizes: Sizes, alignment: int) -> None:
+    expose_parts(segment, alignment)
     aliases = Aliases(segment)
     table = ScalarTable(segment, sizes)
     steps = [op for op in segment.body.block.ops if isinstance(op, RegionOp)]

@@ -20,15 +20,20 @@ from ..ir import erase, shape_of, tensor_type, view_source
 from ..sizes import Size, constant_of, merged, same
 
 
-def expose_parts(segment: SegmentOp) -> None:
-    """Take the operations out of dispatches that need not run; see `Aliases`."""
+def expose_parts(segment: SegmentOp, alignment: int) -> None:
+    """Take the operations out of dispatches that need not run; see `Aliases`.
+
+    Every part begins at a multiple of `alignment` bytes in its whole.
+    """
     outputs = {view_source(value) for value in segment.yielded.values}
     joined: set[SSAValue] = set()
     for region in [op for op in segment.body.block.ops if isinstance(op, RegionOp)]:
         op = _only_operation(region)
-        if isinstance(op, ExtractSliceOp) and region.outputs[0] not in outputs and contiguous_offset(op) is not None:
-            _take_out(region, op)
-        elif isinstance(op, ConcatOp) and joins_outermost(op):
+        if isinstance(op, ExtractSliceOp) and region.outputs[0] not in outputs:
+            offset = contiguous_offset(op)
+            if offset is not None and offset % alignment == 0:
+                _take_out(region, op)
+        elif isinstance(op, ConcatOp) and joins_outermost(op, alignment):
             parts = [view_source(value) for value in region.inputs]
             if _can_be_joined(parts, outputs | joined):
                 joined.update(parts)
@@ -107,12 +112,12 @@ def contiguous_offset(op: ExtractSliceOp) -> int | None:
     return offset * prod(shape_of(op.source)[axis + 1 :]) * _width(op.source)
 
 
-def joins_outermost(op: ConcatOp) -> bool:
-    """Whether tensors of known sizes are put behind each other as they are."""
+def joins_outermost(op: ConcatOp, alignment: int) -> bool:
+    """Whether tensors of known sizes are put behind each other as they are, all at multiples of `alignment` bytes."""
     shapes = [shape_of(value) for value in op.inputs]
-    return not any(DYNAMIC_INDEX in shape for shape in shapes) and all(
-        set(shape[: op.dim.value.data]) <= {1} for shape in shapes
-    )
+    if any(DYNAMIC_INDEX in shape or not set(shape[: op.dim.value.data]) <= {1} for shape in shapes):
+        return False
+    return all(prod(shape) * _width(op.inputs[0]) % alignment == 0 for shape in shapes[:-1])
 
 
 def _width(value: SSAValue) -> int:

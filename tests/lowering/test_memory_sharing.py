@@ -58,6 +58,16 @@ def test_rows_and_what_is_put_behind_each_other_are_not_copied() -> None:
     assert not any("extract_slice" in step.description or "concat" in step.description for step in steps)
 
 
+@pytest.mark.parametrize(("columns", "copies"), [(16, 0), (15, 2)])
+def test_parts_that_a_gpu_could_not_load_vectors_from_are_copied(columns: int, copies: int) -> None:
+    text = JOINED.replace("x16x", f"x{columns}x").replace("16]", f"{columns}]")
+    module = tosaic.tosa.read(textwrap.dedent(text).encode(), "test.mlir")
+    steps = only_segment(compile(module, ["cuda-emulator"])).steps
+    copied = [step for step in steps if "slice" in step.description or "concat" in step.description]
+    assert len(copied) == copies, [step.description for step in steps]
+    assert all(buffer.offset % 16 == 0 for step in steps for buffer in step.buffers)
+
+
 def test_a_result_that_is_a_part_of_another_is_copied() -> None:
     artifact = compiled(
         """

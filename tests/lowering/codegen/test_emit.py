@@ -49,6 +49,20 @@ def test_known_indices_fold() -> None:
     assert f.text().count("\n") == 4, "nothing was emitted but entry and return"
 
 
+def test_what_is_known_of_an_address_aligns_what_is_loaded_there() -> None:
+    f = function("out", "n")
+    out, n = f.arguments
+    out.multiple = 16
+    with f.loop(0, n, 8) as loop:
+        column = f.add(f.urem(loop.index, i64(24)), i64(4))
+        assert [value.multiple for value in (loop.index, column)] == [8, 4]
+        assert f.gep(out, n).multiple == 1
+        loaded = f.load("<4 x float>", f.element_pointer(out, "float", column))
+        f.store(loaded, f.element_pointer(out, "float", f.mul(n, i64(2))))
+    assert "load <4 x float>" in f.text() and f.text().count("align 16") == 1
+    assert f.text().count("store <4 x float>") == f.text().count("align 8") == 1
+
+
 @pytest.mark.parametrize(
     ("type", "value", "literal"),
     [
