@@ -88,6 +88,21 @@ def _dot_bf16_to_odd(accumulator: Array, a: Array, b: Array) -> Array:
     return _add_to_odd(_flush(accumulator).astype(np.float64), pair).astype(np.float32)
 
 
+def _matrix_s8(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[2, 2] += a[2, 8] * b[2, 8] transposed, wrapping."""
+    products = a.reshape(2, 8).astype(np.int32) @ b.reshape(2, 8).astype(np.int32).T
+    return accumulator + products.reshape(-1)
+
+
+def _matrix_bf16(accumulator: Array, a: Array, b: Array) -> Array:
+    """accumulator[2, 2] += a[2, 4] * b[2, 4] transposed, as two `bfdot` of pairs (BFMMLA without FEAT_EBF16)."""
+    rows, columns = a.reshape(2, 2, 2), b.reshape(2, 2, 2)
+    for pair in (0, 1):
+        left, right = np.repeat(rows[:, pair], 2, axis=0), np.tile(columns[:, pair], (2, 1))
+        accumulator = _dot_bf16_to_odd(accumulator, left.reshape(-1), right.reshape(-1))
+    return accumulator
+
+
 def _permute_bytes_two(low: Array, indices: Array, high: Array) -> Array:
     """Byte indices[i] mod 128 of `low` followed by `high`."""
     return np.concatenate([low, high])[indices.view(np.uint8) & 127]
@@ -160,6 +175,20 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         _F32,
         (_F32, _BF16, _BF16),
         _dot_bf16_to_odd,
+    ),
+    *_rows(
+        "smmla",
+        {128: ("llvm.aarch64.neon.smmla.v4i32.v16i8", "i8mm")},
+        _I32,
+        (_I32, _I8, _I8),
+        _matrix_s8,
+    ),
+    *_rows(
+        "bfmmla",
+        {128: ("llvm.aarch64.neon.bfmmla", "bf16")},
+        _F32,
+        (_F32, _BF16, _BF16),
+        _matrix_bf16,
     ),
     *_rows(
         "vpermi2b",

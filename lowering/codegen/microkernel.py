@@ -78,12 +78,14 @@ class Microkernel:
         pointers = [left, right, *([rest.pop()] if stored is not None else [])]
         slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
         alignment = min(64, self.vector_bytes)
-        values = [f.zero(self.product.sums)] * len(slots)
+        values = [f.zero(self.product.sums)] * (-(-self.m0 // self.product.rows) * self.product.rows * self._vectors)
         if steps is not None and self.segments > 1:
             values = self._segments(f, pointers, values, steps // self.segments, stored)
         else:
             for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
                 pointers, values = self._steps(f, pointers, values, number, unroll, stored)
+        if self.product.rows == 2:
+            values = self._rows_of_pairs(f, values)
         add = f.fadd if is_float(self.product.accumulator) else f.add
         for value, slot in zip(values, slots, strict=True):
             total = add(f.load(self.product.sums, slot, alignment), value) if accumulate else value
@@ -153,6 +155,8 @@ class Microkernel:
 
     def _step(self, f: Function, at: list[Value], values: list[Value], stored: Product | None) -> list[Value]:
         product = self.product
+        if product.rows == 2:
+            return self._step_of_pairs(f, at, values)
         left, right, *unpacked = at
         source = stored or product
         columns = [source.load_right(f, f.gep(right, j * source.right_step)) for j in range(self._vectors)]
@@ -165,3 +169,27 @@ class Microkernel:
             for j, column in enumerate(columns):
                 updated.append(product.accumulate(f, values[i * self._vectors + j], row, column))
         return updated
+
+    def _step_of_pairs(self, f: Function, at: list[Value], values: list[Value]) -> list[Value]:
+        """Pairs of rows at a time; of an odd number the last one is its own partner."""
+        product, vectors = self.product, self._vectors
+        left, right = at
+        columns = [product.load_halves(f, f.gep(right, j * product.right_step)) for j in range(vectors)]
+        updated = list(values)
+        for i in range(0, self.m0, 2):
+            first, second = (f.gep(left, row * self.row_stride) for row in (i, min(i + 1, self.m0 - 1)))
+            rows = product.load_two(f, first, second)
+            for half in range(2):
+                for j, halves in enumerate(columns):
+                    slot = (i + half) * vectors + j
+                    updated[slot] = f.instruction(str(product.instruction), values[slot], rows, halves[half])
+        return updated
+
+    def _rows_of_pairs(self, f: Function, values: list[Value]) -> list[Value]:
+        """The sums of each row, of m0 rows, from those of pairs."""
+        vectors, rows = self._vectors, list(values)
+        for i in range(0, self.m0, 2):
+            for j in range(vectors):
+                first, second = i * vectors + j, (i + 1) * vectors + j
+                rows[first], rows[second] = self.product.two_rows(f, [values[first], values[second]])
+        return rows[: self.m0 * vectors]

@@ -6,6 +6,7 @@ vectors of [lanes, k0] elements from its tiles. Which instruction does it is dec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -24,6 +25,9 @@ class Product:
 
     `panel` and `right` are the element types of the two sides in memory, `accumulator` that of the sums. With
     `instruction` one hardware instruction does all of k0; without one the k0 steps follow one another.
+
+    Instructions of `rows` = 2 multiply two rows by half of the columns of a vector at once. While they do, what are the
+    sums of the two rows in the end are those of the first and of the second half of the columns.
     """
 
     target: Target
@@ -33,6 +37,7 @@ class Product:
     k0: int
     lanes: int
     instruction: str | None = None
+    rows: int = 1
 
     @property
     def sums(self) -> str:
@@ -57,6 +62,23 @@ class Product:
             return [f.splat(scalar, self.lanes) for scalar in scalars]
         group = f.load(I32, pointer, align=1)
         return [f.bitcast(f.splat(group, self.lanes), vector_type(self.panel, self.lanes * self.k0))]
+
+    def load_two(self, f: Function, first: Value, second: Value) -> Value:
+        """The left operand of one step of two rows."""
+        half = self.k0
+        rows = [f.load(vector_type(self.panel, half), pointer, align=1) for pointer in (first, second)]
+        return f.shuffle(*rows, range(2 * half))
+
+    def load_halves(self, f: Function, pointer: Value) -> list[Value]:
+        """The right operands of one step for two rows, by halves of the columns."""
+        type = vector_type(self.right, self.lanes // 2 * self.k0)
+        return [f.load(type, f.gep(pointer, half * self.right_step // 2)) for half in range(2)]
+
+    def two_rows(self, f: Function, halves: Sequence[Value]) -> list[Value]:
+        """The sums of each of two rows from those of halves of their columns, [row, column] each."""
+        half = self.lanes // 2
+        columns = [*range(half), *range(self.lanes, self.lanes + half)]
+        return [f.shuffle(*halves, [row * half + column for column in columns]) for row in range(2)]
 
     def load_right(self, f: Function, pointer: Value) -> list[Value]:
         """The vector operands of one step, matching `load_left`."""
@@ -105,12 +127,16 @@ def select_product(
             return Product(target, I8, I8, I32, k0, lanes, "vpdpbusd")
         if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 4, 0) and target.has("dotprod"):
             return Product(target, I8, I8, I32, k0, lanes, "sdot")
+        if (left, right, accumulator, k0, lhs_offset) == (I8, I8, I32, 8, 0) and target.has("i8mm"):
+            return Product(target, I8, I8, I32, k0, lanes, "smmla", rows=2)
         if (left, right, accumulator, k0) == (I8, I8, I32, 2) and target.has("sse2"):
             return Product(target, I16, I8, I32, k0, lanes, "pmaddwd")
         if (left, right, accumulator, k0, lhs_offset) == (I16, I16, I32, 2, 0) and target.has("sse2"):
             return Product(target, I16, I16, I32, k0, lanes, "pmaddwd")
         if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.bf16:
             return Product(target, BF16, BF16, F32, k0, lanes, "vdpbf16ps")
+        if (left, right, accumulator, k0) == (BF16, BF16, F32, 4) and target.has("bf16"):
+            return Product(target, BF16, BF16, F32, k0, lanes, "bfmmla", rows=2)
         if (left, right, accumulator, k0) == (BF16, BF16, F32, 2) and target.has("bf16"):
             return Product(target, BF16, BF16, F32, k0, lanes, "bfdot")
     if (left, right, accumulator, k0) == (I8, I8, I32, 1):

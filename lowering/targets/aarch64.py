@@ -2,6 +2,7 @@
 
 Vectors are 128 bits, in 32 registers. A step multiplies by the element: one `fmla` of f32, `sdot` for four i8 at once
 (FEAT_DotProd), `bfdot` for two bf16 (FEAT_BF16); bytes without `sdot` are multiplied by `smlal` as 16-bit numbers.
+Two rows at once are twice as fast: `smmla` multiplies 2x8 by 8x2 bytes (FEAT_I8MM), `bfmmla` 2x4 by 4x2 bf16.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ TRIPLE = "aarch64-unknown-linux-gnu"
 BASELINE = "generic"
 
 LEAST = ("neon",)
-_OPTIONAL = ("fullfp16", "dotprod", "bf16", "lse")
+_OPTIONAL = ("fullfp16", "dotprod", "bf16", "i8mm", "lse")
 
 FEATURES = (*LEAST, *_OPTIONAL)
 """All that code generation makes use of."""
@@ -30,8 +31,11 @@ def from_features(name: str, cpu: str, available: frozenset[str]) -> Target:
 
 def tile(target: Target, contraction: Contraction) -> Tile:
     """The register tile for `contraction`, in steps of as many products as one instruction adds up."""
+    pairs = contraction.m != 1
+    if contraction.lhs == i8 and target.has("i8mm") and pairs:
+        return register_tile(target, contraction, 8, rows=2)
     if contraction.lhs == i8 and target.has("dotprod"):
         return register_tile(target, contraction, 4)
     if contraction.lhs == bf16 and target.has("bf16"):
-        return register_tile(target, contraction, 2)
+        return register_tile(target, contraction, 4, rows=2) if pairs else register_tile(target, contraction, 2)
     return register_tile(target, contraction, 1)

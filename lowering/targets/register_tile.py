@@ -34,11 +34,15 @@ _STEP_OVERHEAD = 0.5
 
 
 @lru_cache(maxsize=4096)
-def register_tile(target: Target, contraction: Contraction, k0: int, lhs_offset: int = 0) -> Tile:
-    """The tile for `contraction`. Left side and result stay in rows: broadcasts read them where they lie."""
+def register_tile(target: Target, contraction: Contraction, k0: int, lhs_offset: int = 0, rows: int = 1) -> Tile:
+    """The tile for `contraction`. Left side and result stay in rows: broadcasts read them where they lie.
+
+    Where an instruction takes two `rows` a tile has an even number of them, and a vector of sums two of the right side.
+    """
     lanes = target.vector_bits // 32
     contraction = contraction.supposing(_TYPICAL_SIZE)
-    m0, vectors = min(_fitting(target, contraction), key=lambda fit: _cycles(contraction, *fit, lanes))
+    fitting = _fitting(target, contraction) if rows == 1 else _pairs(target)
+    m0, vectors = min(fitting, key=lambda fit: _cycles(contraction, *fit, lanes, rows))
     return Tile(m0, vectors * lanes, k0, lhs_offset)
 
 
@@ -46,6 +50,14 @@ def _fitting(target: Target, contraction: Contraction) -> Iterator[tuple[int, in
     """Every (m0, V) that fits in the registers and has no more rows than the contraction."""
     for vectors, most in tallest(target).items():
         for m0 in range(1, min(most, max(contraction.m, 1)) + 1):
+            yield m0, vectors
+
+
+def _pairs(target: Target) -> Iterator[tuple[int, int]]:
+    """Every (m0, V) of even m0 that fits: m0 * V sums, 2 * V vectors of the right side and one pair of rows."""
+    for vectors in (1, 2, 3, 4):
+        most = (target.vector_registers - 2 - 2 * vectors) // vectors
+        for m0 in range(2, most + 1, 2):
             yield m0, vectors
 
 
@@ -58,9 +70,9 @@ def tallest(target: Target) -> dict[int, int]:
     return {vectors: (budget - 1 - vectors) // vectors for vectors in (1, 2, 3, 4)}
 
 
-def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int) -> float:
+def _cycles(contraction: Contraction, m0: int, vectors: int, lanes: int, rows: int) -> float:
     """Cycles per step of k over the whole result, with edge tiles computed in full."""
-    step = max(m0 * vectors / _ISSUED, (m0 + vectors) / _ISSUED, _FMA_LATENCY) + _STEP_OVERHEAD
+    step = max(m0 * vectors / _ISSUED, (m0 + rows * vectors) / _ISSUED, _FMA_LATENCY) + _STEP_OVERHEAD
     runs = contraction.m // max(contraction.row_run, 1)
     row_tiles = runs * -(-contraction.row_run // m0)
     column_tiles = -(-contraction.n // (vectors * lanes))

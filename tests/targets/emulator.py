@@ -91,7 +91,7 @@ def processor(target: Target) -> str:
     if target.architecture == "riscv64":
         vectors = ",v=true,vext_spec=v1.0,vlen=128" if target.has("v") else ",v=false"
         return "rv64" + vectors + (",Zfh=true" if target.has("zfh") else "")
-    if target.has("bf16"):
+    if target.has("bf16") or target.has("i8mm"):
         return "max"
     return "cortex-a76" if target.has("dotprod") or target.has("fullfp16") else "cortex-a53"
 

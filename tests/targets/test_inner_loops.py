@@ -2,8 +2,8 @@
 
 LLVM writes it as assembly for targets that this machine need not be. A tile of m0 rows and V vectors takes, per step,
 m0 * V multiplications, m0 loads of the left side (on AArch64 `ldr` of an element, or `ld1r` after an addition, as that
-has no displacement), V loads of the right side (two in one `ldp`), and the loop's own few: what is spilled or moved
-would come on top and show here.
+has no displacement; two rows for `smmla` take two `ldr` and a `mov`), V loads of the right side (two in one `ldp`), and
+the loop's own few: what is spilled or moved would come on top and show here.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _SIZE = 256
     [
         ("aarch64", f32, f32, r"fmla\tv\S+4s", 4, 1.6),
         ("neoverse-v1", f32, f32, r"fmla\tv\S+4s", 4, 1.6),
-        ("neoverse-v1", i8, i32, r"sdot\t", 16, 1.8),
-        ("neoverse-v1", bf16, f32, r"bfdot\t", 8, 1.8),
+        ("neoverse-n1", i8, i32, r"sdot\t", 16, 1.8),
+        ("neoverse-v1", i8, i32, r"smmla\t", 32, 2.3),
+        ("neoverse-v1", bf16, f32, r"bfmmla\t", 16, 2.3),
         ("x86-64-v3", f32, f32, r"vfmadd231ps\t", 8, 1.8),
         ("x86-64-v3+vnni", i8, i32, r"(\{vex\}\t)?vpdpbusd\t", 32, 2.0),
         ("x86-64-v3", i8, i32, r"vpmaddwd\t", 16, 3.0),
