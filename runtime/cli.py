@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DUMP_VARIABLE = "TOSAIC_DUMP_IR"
 """As in lowering/pipeline.py, which is not imported only for this."""
 
-_ENDINGS = {"object": ".o", "header": ".h"}
+_ENDINGS = {"object": ".o", "header": ".h", "ptx": ".ptx"}
 """What --emit can write, and how its files end."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -91,9 +91,9 @@ def deploy(
     emit: Annotated[
         str | None,
         typer.Option(
-            metavar="object,header",
+            metavar="object,header,ptx",
             help="Instead of an artifact, write an object file and a C header for programs without Python: with "
-            "-o build/digits, build/digits.o and build/digits.h.",
+            "-o build/digits, build/digits.o and build/digits.h; or the PTX of a CUDA device, build/digits.ptx.",
             show_default=False,
         ),
     ] = None,
@@ -241,14 +241,30 @@ def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: 
 
 def _emit(artifact: Artifact, kinds: Sequence[str], path: Path) -> None:
     """Write the files that --emit asks for, named as `path` but for the ending."""
-    from ..lowering.object_file import emit_object
     from .atomic import atomic_write
 
-    emitted = emit_object(artifact, path.stem)
-    contents = {"object": emitted.object, "header": emitted.header.encode()}
+    contents = {}
+    if "ptx" in kinds:
+        contents["ptx"] = bytes(_ptx(artifact))
+    if "object" in kinds or "header" in kinds:
+        from ..lowering.object_file import emit_object
+
+        emitted = emit_object(artifact, path.stem)
+        contents |= {"object": emitted.object, "header": emitted.header.encode()}
     for kind in kinds:
         with atomic_write(path.with_suffix(_ENDINGS[kind])) as stream:
             stream.write(contents[kind])
+
+
+def _ptx(artifact: Artifact) -> bytes | bytearray | memoryview:
+    """The code of the one CUDA device of the program."""
+    images = [image for variant in artifact.variants for image in variant.images if image.launches]
+    if len(images) != 1:
+        devices = ", ".join(slot.name for slot in artifact.devices)
+        raise ArgumentError(
+            f"--emit ptx writes the code of one CUDA device; of {devices}, {len(images)} have such code"
+        )
+    return images[0].code
 
 
 def _parse_emit(text: str | None, path: Path | None) -> list[str]:

@@ -56,7 +56,8 @@ def test_a_c_program_runs_what_was_emitted(deploy: Deploy, program: Path, tmp_pa
     ("arguments", "reason"),
     [
         (["--emit", "object"], "--emit needs -o"),
-        (["--emit", "assembly", "-o", "x"], "--emit 'assembly' is not known; it takes object, header"),
+        (["--emit", "assembly", "-o", "x"], "--emit 'assembly' is not known; it takes object, header, ptx"),
+        (["--emit", "ptx", "-o", "x"], "--emit ptx writes the code of one CUDA device; of cpu, 0 have such code"),
         (["--emit", "object", "-o", "x", "--target", "x86-64-v2,x86-64-v3"], "an object file is for one target"),
     ],
 )
@@ -64,3 +65,11 @@ def test_mistakes_are_one_line(deploy: Deploy, program: Path, arguments: list[st
     outcome = deploy(program, *arguments)
     assert outcome.code == 2
     assert reason in outcome.err.splitlines()[-1]
+
+
+def test_ptx_of_a_cuda_device(deploy: Deploy, program: Path, tmp_path: Path) -> None:
+    outcome = deploy(program, "--devices", "cuda-emulator@sm_80", "--emit", "ptx", "-o", tmp_path / "scale")
+    assert outcome.code == 0, outcome.err
+    text = (tmp_path / "scale.ptx").read_text()
+    assert ".target sm_80" in text and ".entry launch_" in text
+    assert not (tmp_path / "scale.o").exists()
