@@ -38,10 +38,13 @@ def _entry(name: str, kernel: Kernel, grid: Grid) -> str:
     `stride` bytes for each, and tensor maps follow, as they do in a kernel that has them."""
     pointers = [f"%buffer{number}" for number in range(kernel.operands + kernel.results)]
     scalars = [f"%scalar{number}" for number in range(kernel.scalars)]
+    attributes = ["noalias readonly"] * kernel.operands + ["noalias"] * kernel.results
     parameters = [f"ptr {each}" for each in pointers] + [f"i64 {each}" for each in scalars]
+    declared = [f"ptr {kind} {each}" for kind, each in zip(attributes, pointers, strict=True)]
+    declared += parameters[len(pointers) :]
     maps = [f"%tensor_map{number}" for number in range(len(grid.tensor_maps))]
     by_value = [f'ptr byval([128 x i8]) align 64 "nvvm.grid_constant" {each}' for each in maps]
-    signature = ", ".join([*parameters, "ptr %scratch", "i64 %stride", *by_value])
+    signature = ", ".join([*declared, "ptr %scratch", "i64 %stride", *by_value])
     arguments = ", ".join([*parameters, "ptr %own", "i64 %thread", "i64 %threads", *(f"ptr {each}" for each in maps)])
     registers = "\n".join(
         f"  %{each}.narrow = call i32 @llvm.nvvm.read.ptx.sreg.{each}.x()\n  %{each} = zext i32 %{each}.narrow to i64"

@@ -76,6 +76,14 @@ def block_tiles(f: Function, total: Extent) -> Iterator[Loop]:
 
 
 @contextmanager
+def grid_threads(f: Function, total: Extent, threads: int) -> Iterator[Loop]:
+    """for index in range(total), over all threads of all blocks of `threads`: work of which each does its own."""
+    first = f.add(f.mul(block_index(f), i64(threads)), thread_index(f))
+    with f.loop(first, emit_extent(f, total), f.mul(grid_blocks(f), i64(threads))) as loop:
+        yield loop
+
+
+@contextmanager
 def block_threads(f: Function, total: Extent, threads: int) -> Iterator[Loop]:
     """for index in range(this thread, total, threads): work that the threads of a block share, neighbours next to
     each other."""

@@ -7,13 +7,20 @@ from typing import Any
 
 from xdsl.ir import Operation
 
+from ...dialects import linalg
 from ..kernel import Grid, KernelContext
+from .depthwise import emit_depthwise
+from .pooling import emit_pooling
 
 CudaEmitter = Callable[[KernelContext, Any], Grid | None]
 """Emits the region with this root into the context's function and says how to launch it; or leaves the function empty
 and returns None, where the region is none of those that it is for."""
 
-_EMITTERS: dict[type[Operation], CudaEmitter] = {}
+_EMITTERS: dict[type[Operation], CudaEmitter] = {
+    linalg.DepthwiseConv2DNhwcHwcmOp: emit_depthwise,
+    linalg.PoolingNhwcMaxOp: emit_pooling,
+    linalg.PoolingNhwcSumOp: emit_pooling,
+}
 
 
 def emit_cuda(context: KernelContext) -> Grid | None:

@@ -78,7 +78,17 @@ def emit_region(
     result: Array,
     fill: Callable[[Sequence[SSAValue]], Operation],
 ) -> Root:
-    """The kernel that `emitter` makes of a region of `inputs`; `result` gives shape, dtype and previous content.
+    """The kernel that `emitter` makes of `make_region`; `result` also gives the previous content."""
+    region, operation = make_region(inputs, result, fill)
+    context = KernelContext(region, target, NAME)
+    scratch_bytes = emitter(context, operation)
+    return Root(target, context.finish(scratch_bytes), result)
+
+
+def make_region(
+    inputs: Sequence[Array], result: Array, fill: Callable[[Sequence[SSAValue]], Operation]
+) -> tuple[RegionOp, Operation]:
+    """A region of `inputs` and its root; `result` gives shape and dtype.
 
     `fill` makes the root from the region's arguments; all it depends on comes along, its result is yielded.
     """
@@ -87,9 +97,7 @@ def emit_region(
     for needed in [*_producers(operation), operation]:
         region.body.block.add_op(needed)
     region.body.block.add_op(YieldOp(*operation.results))
-    context = KernelContext(region, target, NAME)
-    scratch_bytes = emitter(context, operation)
-    return Root(target, context.finish(scratch_bytes), result)
+    return region, operation
 
 
 def _producers(operation: Operation) -> list[Operation]:
