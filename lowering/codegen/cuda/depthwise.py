@@ -15,6 +15,7 @@ from ..kernel import Grid, KernelContext
 from ..types import memory_type
 from ..window_tile import Image, Tile, start_of
 from .sliding import Sliding, window_of
+from .sliding_dot import SlidingDot, multiplies_rows
 from .strip import choose_strip
 
 
@@ -36,4 +37,8 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> G
         kernel_width=window.kernel[1],
         channels=channels * multiplier,
     )
-    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, strip).emit()
+    epilogue, element = Epilogue(context, root), memory_type(filter.element)
+    if multiplies_rows(window, image.element, element, start.type, strip.lanes, multiplier):
+        dot = SlidingDot(context, epilogue, window, image, multiplier, combine, strip, filter=filter.pointer)
+        return dot.emit()
+    return Sliding(context, epilogue, window, image, multiplier, combine, strip).emit()

@@ -96,35 +96,47 @@ class Sliding:
             sums = [[start] * strip.columns for _ in range(strip.rows)]
             for row in offsets(window, 0, strip.rows):
                 for column in offsets(window, 1, strip.columns):
-                    value = self._load(f, corner, i64(row), i64(column))
-                    for r, kh in _seeing(window, 0, strip.rows, row):
-                        for p, kw in _seeing(window, 1, strip.columns, column):
+                    value = self._widened(f, self._load(f, corner, i64(row), i64(column)))
+                    for r, kh in self.seeing(0, row):
+                        for p, kw in self.seeing(1, column):
                             sums[r][p] = self.combine.step(f, sums[r][p], value, taps[kh][kw])
             return sums
         with f.loop(0, window.kernel[0], carried=[start]) as kh:
             with f.loop(0, window.kernel[1], carried=kh.values) as kw:
                 (tap,) = self._taps(f, kh.index, kw.index, 1, channel)
                 row, column = (f.mul(k.index, i64(step)) for k, step in zip((kh, kw), window.dilations, strict=True))
-                value = self._load(f, corner, row, column)
+                value = self._widened(f, self._load(f, corner, row, column))
                 kw.yield_(self.combine.step(f, kw.values[0], value, tap))
             kh.yield_(*kw.results)
         return [kh.results]
+
+    def seeing(self, axis: int, offset: int) -> list[tuple[int, int]]:
+        """(pixel of the strip, tap) of all that see what lies at `offset` along `axis`."""
+        stride, dilation = self.window.strides[axis], self.window.dilations[axis]
+        return [
+            (pixel, tap)
+            for pixel in range((self.strip.rows, self.strip.columns)[axis])
+            for tap in range(self.window.kernel[axis])
+            if pixel * stride + tap * dilation == offset
+        ]
 
     def _taps(self, f: Function, kh: Value, kw: Value, count: int, channel: Value) -> Sequence[Value | None]:
         return [vectors[0] for vectors in self.combine.taps(f, kh, kw, count, channel, None)]
 
     def _load(self, f: Function, corner: Corner, row: Value, column: Value) -> Value:
-        """The image so many rows and columns from the corner on, as what is accumulated."""
+        """The vector of the image so many rows and columns from the corner on."""
         lanes = 1 if self.combine.broadcast else self.strip.lanes
         type = vector_type(self.image.element, lanes)
         pixel = f.add(f.mul(row, i64(self.image.shape[2])), column)
         address = f.gep(corner.address, f.mul(pixel, i64(self.image.pixel_bytes)))
         inside = self._inside(f, corner, row, column)
         if inside is None:
-            loaded = f.load(type, address)
-        else:
-            padding = Value(type, splat_literal(type, self.image.pad_value))
-            loaded = predicated_load(f, type, address, inside, padding)
+            return f.load(type, address)
+        padding = Value(type, splat_literal(type, self.image.pad_value))
+        return predicated_load(f, type, address, inside, padding)
+
+    def _widened(self, f: Function, loaded: Value) -> Value:
+        """As what is accumulated."""
         wide = self.combine.widen(f, loaded)
         return f.splat(wide, self.strip.lanes) if self.combine.broadcast else wide
 
@@ -168,17 +180,6 @@ class Sliding:
             element = memory_type(tensor_type(self.epilogue.root.results[0]).get_element_type())
             value = narrow(f, self.context.target, value, element)
         self.epilogue.emit(f, indices, value, dim=3 if self.multiplier == 1 else len(indices) - 1)
-
-
-def _seeing(window: Window, axis: int, pixels: int, offset: int) -> list[tuple[int, int]]:
-    """(pixel, tap) of all that see what lies at `offset` along `axis`."""
-    stride, dilation = window.strides[axis], window.dilations[axis]
-    return [
-        (pixel, tap)
-        for pixel in range(pixels)
-        for tap in range(window.kernel[axis])
-        if pixel * stride + tap * dilation == offset
-    ]
 
 
 def split_index(f: Function, index: Value, sizes: Sequence[int]) -> list[Value]:
