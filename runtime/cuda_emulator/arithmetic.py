@@ -167,6 +167,20 @@ def decode_multiply(program: Program, instruction: Instruction) -> Step:
     return _apply(program, instruction, product, [type, type], result)
 
 
+def decode_dot(program: Program, instruction: Instruction) -> Step:
+    """dp4a: c + the products of the four bytes of a and of b."""
+    left, right = instruction.modifiers
+    bytes_ = {"s32": np.int8, "u32": np.uint8}
+    result = "u32" if left == right == "u32" else "s32"
+
+    def dot(a: Any, b: Any, c: Any) -> Any:
+        a, b = np.broadcast_arrays(a, b)
+        pairs = [np.ascontiguousarray(each)[..., None].view(bytes_[type]) for each, type in ((a, left), (b, right))]
+        return c + (pairs[0].astype(c.dtype) * pairs[1].astype(c.dtype)).sum(-1, dtype=c.dtype)
+
+    return _apply(program, instruction, dot, [left, right, result], result)
+
+
 # -- bits
 
 

@@ -26,6 +26,7 @@ _DECODERS: dict[str, Decoder] = {
     ),
     **dict.fromkeys(("neg", "abs", "not", "sqrt", "rcp"), arithmetic.decode_unary),
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
+    "dp4a": arithmetic.decode_dot,
     **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
     **dict.fromkeys(("popc", "clz"), arithmetic.decode_count),
     "bfe": arithmetic.decode_extract_bits,

@@ -92,6 +92,25 @@ def test_strips_of_every_shape(data: st.DataObject, types: Sequence[Any], channe
         check_depthwise(types, geometry, multiplier=1, pad_value=5, blocks=0, seed=seed)
 
 
+@pytest.mark.parametrize("strip", [Strip(4), Strip(4, 3, 2), Strip(8, 2, 4), Strip(16, 2, 1)], ids=str)
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry((1, 6, 7, 16), (3, 3), pad=(1, 1, 1, 1)),
+        Geometry((2, 9, 8, 16), (3, 3), strides=(2, 2), pad=(0, 1, 0, 1)),
+        Geometry((1, 7, 7, 16), (5, 5), pad=(2, 2, 2, 2)),
+        Geometry((1, 9, 9, 16), (2, 3), strides=(1, 2), dilations=(3, 2)),
+    ],
+    ids=str,
+)
+def test_bytes_of_four_rows_are_multiplied_at_once(strip: Strip, geometry: Geometry) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(depthwise, "choose_strip", lambda *_: strip)
+        region, *_ = make_depthwise(TYPES[4], geometry, multiplier=1, pad_value=-7)
+        assert b"dp4a.s32.s32" in bytes(Emulated(region, gpu()).image.code)
+        check_depthwise(TYPES[4], geometry, multiplier=1, pad_value=-7, blocks=0, seed=0)
+
+
 def strips_of(images: int, window: Window, channels: int, run: int, element: str, sums: str) -> list[Strip]:
     return list(fitting_strips(window, run, element, sums))
 

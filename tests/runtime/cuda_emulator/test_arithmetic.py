@@ -56,6 +56,29 @@ def test_integers(name: str, type: str) -> None:
     assert apply(f"{name}.{type}", [type, type], type, [left, right]).tolist() == expected
 
 
+@pytest.mark.parametrize("left", ["s32", "u32"])
+@pytest.mark.parametrize("right", ["s32", "u32"])
+def test_four_products_of_bytes_are_added(left: str, right: str) -> None:
+    result = "u32" if left == right == "u32" else "s32"
+    a, b, c = (_integers(type) for type in (left, right, result))
+    rest = slice(None, min(a.size, b.size, c.size))
+    a, b, c = a[rest], np.roll(b[rest], 5), c[rest]
+
+    def parts(word: int, type: str) -> list[int]:
+        return (
+            list((word & 0xFFFFFFFF).to_bytes(4, "little"))
+            if type == "u32"
+            else [int(byte) for byte in np.frombuffer((word & 0xFFFFFFFF).to_bytes(4, "little"), np.int8)]
+        )
+
+    expected = [
+        (int(z) + sum(p * q for p, q in zip(parts(int(x), left), parts(int(y), right), strict=True))) & 0xFFFFFFFF
+        for x, y, z in zip(a, b, c, strict=True)
+    ]
+    found = apply(f"dp4a.{left}.{right}", [left, right, result], result, [a, b, c])
+    assert (found.astype(np.int64) & 0xFFFFFFFF).tolist() == expected
+
+
 @pytest.mark.parametrize("type", ["s32", "u32"])
 def test_a_wide_product_keeps_all_bits(type: str) -> None:
     left, right = _pairs(type)
