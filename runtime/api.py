@@ -16,9 +16,11 @@ from typing import Any, overload
 
 import numpy.typing as npt
 
+from . import artifact_file
 from .arrays import aligned_empty
 from .artifact import Artifact, Signature, TensorInfo, Variant
 from .device import Executable
+from .devices import cpu as cpu  # nearly every program needs it: imported with the API, not by the first `load`
 from .errors import ArgumentError
 from .executor import SignatureExecutor, name_outputs, order_inputs
 from .invocation import Invocation, bindable_inputs, bindable_outputs
@@ -42,7 +44,7 @@ def load(source: str | Path | Artifact, threads: int | None = None, devices: str
         artifact = source
         verify(artifact)
     else:
-        artifact = Artifact.load(source)
+        artifact = artifact_file.load(Path(source))
     return Program(on_devices(artifact, devices, threads))
 
 

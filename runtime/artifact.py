@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, cast, get_args, overload
 
 import numpy as np
 
@@ -182,6 +183,40 @@ class Step:
     dims: tuple[int, ...] = ()
 
 
+class StoredSteps(Sequence[Step]):
+    """The steps of a segment that came from a file, read and verified when somebody asks: running a CPU needs none.
+
+    read: returns them; raises MalformedFileError.
+    """
+
+    def __init__(self, read: Callable[[], tuple[Step, ...]]) -> None:
+        self._read = read
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        return self._read()
+
+    def verify(self) -> None:
+        """Raises MalformedFileError, now rather than when a step is asked for."""
+        self._steps  # noqa: B018
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | Sequence[Step]:
+        return self._steps[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self._steps == (other._steps if isinstance(other, StoredSteps) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._steps)
+
+
 @record
 class Signature:
     """One callable function of a program, as its user sees it."""
@@ -213,7 +248,7 @@ class Segment:
     inputs: tuple[TensorType, ...]
     outputs: tuple[TensorType, ...]
     scalars: int
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     arena_bytes: int
     scratch_bytes: int
 
@@ -323,7 +358,7 @@ class Artifact:
 
     @staticmethod
     def load(path: str | Path) -> Artifact:
-        """Map and verify an artifact; code and constants view the mapping. Raises MalformedFileError, OSError."""
+        """Verify an artifact and map its constants. Raises MalformedFileError, OSError."""
         from . import artifact_file
 
         return artifact_file.load(Path(path))

@@ -1,66 +1,102 @@
 """Artifacts on disk.
 
     offset          content
-    0               size-prefixed FlatBuffer (`artifact.fbs`, identifier "TSIC")
-    its end         SHA-256 of all bytes before
-    next 64         machine code of the first image, and so on
-    next 4096       constants, used in place from the mapping
+    0               bytes of the deflated table, bytes of the table, "TSIC", version, CRC-32 of what stands before
+                    and of the deflated table; each four bytes, little endian
+    20              the table, deflated: a FlatBuffer (`artifact.fbs`)
+    next 64         machine code of the first image, deflated, and so on
+    next            constants, as extents (`extents.py`), the large ones used in place from the mapping
     their end       at least SLACK zero bytes
 
-Reading trusts nothing: the table's hash, then its structure, then every section's bounds and check, then what the
-records mean (`verify.py`). The table and code, which decide what happens, are held by SHA-256. Constants are numbers
-that no code trusts, and nearly all of the file, so what is looked for in them is damage: each mebibyte has its CRC-32,
-which finds any damage within 32 bits for certain and other damage but for one case in 2**32. One core computes it at
-4 GB/s (SHA-256 with SHA instructions: 1.7 GB/s), and threads share the mebibytes: 14 MB of weights cost 2 ms on two.
+Reading trusts nothing: the table's checksum, then its structure, then every section's bounds and checksum, then what
+the records mean (`verify.py`). A checksum is there to find damage, which no signature could tell from intent either:
+CRC-32 finds any damage within 32 bits for certain and other damage but for one case in 2**32. Constants have one for
+each mebibyte; one core computes it at 4 GB/s, and threads share the mebibytes: 14 MB of weights cost 2 ms on two.
+
+Steps are a FlatBuffer in the table that is decoded when somebody asks: 128 of them take 3 ms, and code needs none.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
+import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
-from . import flatbuffer
-from .artifact import ALIGNMENT, SLACK, Artifact, DeviceSlot, Image, Launch, Segment, Signature, Variant
+import numpy as np
+
+from . import extents, flatbuffer, region
+from .artifact import (
+    ALIGNMENT,
+    SLACK,
+    Artifact,
+    DeviceSlot,
+    Image,
+    Launch,
+    Segment,
+    Signature,
+    Step,
+    StoredSteps,
+    TensorType,
+    Variant,
+)
 from .errors import MalformedFileError
-from .flatbuffer import OneOf
+from .extents import PLAIN, Extent
+from .flatbuffer import Blob, OneOf, UInt32
 from .host_program.instructions import INSTRUCTIONS, Block, HostProgram, Instruction
 from .record import record
-from .verify import verify
+from .verify import verify, verify_steps
 
 IDENTIFIER = b"TSIC"
+STEPS = b"STEP"
 VERSION = 5
 
+HEADER = struct.Struct("<II4sII")
+"""Bytes of the deflated table, bytes of the table, IDENTIFIER, version, checksum."""
+
 _CHUNK = 1 << 20
-_DIGEST = hashlib.sha256().digest_size
-_PAGE = 4096
 _HASH_THREADS = 4
 
 
 @record
-class Checksum:
-    """How damage of a section is found: the digest of a mebibyte or less, and its size."""
+class Section:
+    """`stored` bytes of the file that inflate to `length`. checksum: CRC-32 of those that are stored."""
 
-    digest: Callable[[memoryview], bytes]
-    size: int
-
-
-CODE_CHECKSUM = Checksum(lambda data: hashlib.sha256(data).digest(), _DIGEST)
-CONSTANTS_CHECKSUM = Checksum(lambda data: zlib.crc32(data).to_bytes(4, "little"), 4)
+    offset: int
+    stored: int
+    length: int
+    checksum: UInt32
 
 
 @record
-class Section:
-    """Bytes of the file. digests: what `Checksum.digest` makes of each mebibyte, one behind the other."""
+class Constants:
+    """checksums: CRC-32, little endian, of each started mebibyte of what each extent stores."""
 
-    offset: int
     length: int
-    digests: bytes
+    extents: tuple[Extent, ...]
+    checksums: bytes
+
+
+@record
+class Steps:
+    """Root of a table of its own."""
+
+    steps: tuple[Step, ...]
+
+
+@record
+class SegmentRecord:
+    name: str
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    scalars: int
+    arena_bytes: int
+    scratch_bytes: int
+    steps: Blob
 
 
 @record
@@ -75,7 +111,7 @@ class ImageRecord:
     features: tuple[str, ...]
     code: Section
     entries: tuple[Entry, ...]
-    segments: tuple[Segment, ...]
+    segments: tuple[SegmentRecord, ...]
     launches: tuple[Launch, ...]
 
 
@@ -111,84 +147,24 @@ class Property:
 
 
 @record
-class VersionRecord:
-    """The beginning of every version's root table."""
-
-    version: int
-
-
-@record
 class ArtifactRecord:
-    version: int
     signatures: tuple[Signature, ...]
     devices: tuple[DeviceSlot, ...]
     variants: tuple[VariantRecord, ...]
-    constants: Section
+    constants: Constants
     metadata: tuple[Property, ...]
+
+
+flatbuffer.prepare(ArtifactRecord)
 
 
 def save(artifact: Artifact, path: Path) -> None:
     """Write `artifact` to `path`, whole or not at all. Raises OSError."""
+    from .artifact_writer import write
     from .atomic import atomic_write
 
-    codes = [image.code for variant in artifact.variants for image in variant.images]
-    blobs = [memoryview(blob) for blob in (*codes, artifact.constants)]
-    blobs = [blob.cast("B") if blob.nbytes else memoryview(b"") for blob in blobs]
-    alignments = [ALIGNMENT] * len(codes) + [_PAGE]
-    checks = [CODE_CHECKSUM] * len(codes) + [CONSTANTS_CHECKSUM]
-    digests = [b"".join(_digests(blob, check)) for blob, check in zip(blobs, checks, strict=True)]
-
-    def encode(offsets: list[int]) -> bytes:
-        sections = [Section(o, len(b), d) for o, b, d in zip(offsets, blobs, digests, strict=True)]
-        return flatbuffer.encode(_to_record(artifact, sections), IDENTIFIER)
-
-    # Where sections begin depends on the table's size, which in turn does not depend on their offsets, unless one is 0:
-    # FlatBuffers leave such a field out.
-    table = encode([1] * len(blobs))
-    offsets, position = [], len(table) + _DIGEST
-    for blob, alignment in zip(blobs, alignments, strict=True):
-        offsets.append(-(-position // alignment) * alignment)
-        position = offsets[-1] + len(blob)
-    table = encode(offsets)
-
     with atomic_write(path) as stream:
-        stream.write(table)
-        stream.write(hashlib.sha256(table).digest())
-        for offset, blob in zip(offsets, blobs, strict=True):
-            _pad(stream, offset)
-            stream.write(blob)
-        _pad(stream, stream.tell() + SLACK)
-
-
-def _pad(stream: BinaryIO, position: int) -> None:
-    stream.write(bytes(position - stream.tell()))
-
-
-def _to_record(artifact: Artifact, sections: list[Section]) -> ArtifactRecord:
-    *codes, constants = sections
-    following = iter(codes)
-    variants = tuple(
-        VariantRecord(
-            tuple(_image_record(image, next(following)) for image in variant.images),
-            tuple(map(_program_record, variant.programs)),
-        )
-        for variant in artifact.variants
-    )
-    metadata = tuple(Property(key, value) for key, value in artifact.metadata.items())
-    return ArtifactRecord(VERSION, artifact.signatures, artifact.devices, variants, constants, metadata)
-
-
-def _image_record(image: Image, code: Section) -> ImageRecord:
-    entries = tuple(Entry(name, offset) for name, offset in image.entries.items())
-    return ImageRecord(image.target, image.features, code, entries, image.segments, image.launches)
-
-
-def _program_record(program: HostProgram) -> HostProgramRecord:
-    blocks = tuple(
-        BlockRecord(block.arguments, tuple(map(InstructionRecord, block.instructions)), block.yields)
-        for block in program.blocks
-    )
-    return HostProgramRecord(program.signature, program.registers, blocks)
+        write(artifact, stream)
 
 
 def is_artifact(prefix: bytes) -> bool:
@@ -196,40 +172,41 @@ def is_artifact(prefix: bytes) -> bool:
     return prefix[8:12] == IDENTIFIER
 
 
+def seal(table: bytes, version: int = VERSION) -> bytes:
+    """What a file with this table begins with."""
+    stored = zlib.compress(table, 9)
+    header = HEADER.pack(len(stored), len(table), IDENTIFIER, version, 0)
+    checksum = zlib.crc32(stored, zlib.crc32(header[:-4]))
+    return header[:-4] + checksum.to_bytes(4, "little") + stored
+
+
 def load(path: Path) -> Artifact:
     """Map `path` and verify everything in it. Raises MalformedFileError, OSError."""
-    with open(path, "rb") as stream:
+    with open(path, "rb", buffering=0) as stream:
         if os.fstat(stream.fileno()).st_size == 0:
             raise MalformedFileError(f"{path}: the file is empty")
         mapping = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    try:
-        return parse(mapping)
-    except MalformedFileError as error:
-        raise MalformedFileError(f"{path}: {error}") from None
+        try:
+            return parse(mapping, stream.fileno())
+        except MalformedFileError as error:
+            raise MalformedFileError(f"{path}: {error}") from None
 
 
-def parse(data: memoryview) -> Artifact:
-    """The artifact that fills `data`, whose code and constants stay views of it. Raises MalformedFileError."""
-    if len(data) < 12 or not is_artifact(bytes(data[:12])):
-        raise MalformedFileError("not a Tosaic artifact: the identifier TSIC is missing at byte 8")
-    end = flatbuffer.table_size(data)
-    if end + _DIGEST > len(data):
-        raise MalformedFileError(f"the table ends at byte {end + _DIGEST}, the file at {len(data)}: it is truncated")
-    table = data[:end]
-    if hashlib.sha256(table).digest() != data[end : end + _DIGEST]:
-        raise MalformedFileError(f"the table's hash at byte {end} does not match: the file is damaged")
-    version = flatbuffer.decode(table, VersionRecord, IDENTIFIER).version
-    if version != VERSION:
-        raise MalformedFileError(f"artifact version {version}, this Tosaic reads version {VERSION}: compile it again")
+def parse(data: memoryview, descriptor: int | None = None) -> Artifact:
+    """The artifact that fills `data`; constants may stay views of it. Raises MalformedFileError.
 
-    record = flatbuffer.decode(table, ArtifactRecord, IDENTIFIER)
+    descriptor: of the file that `data` is a mapping of, so that other mappings of it can be made.
+    """
+    table, _ = read_table(data)
+    record = flatbuffer.decode(memoryview(table), ArtifactRecord, IDENTIFIER, size_prefixed=False)
+    constants = _constants(data, record.constants, descriptor)
     variants = tuple(
-        Variant(tuple(_image(data, image) for image in variant.images), tuple(map(_program, variant.programs)))
+        Variant(
+            tuple(_image(data, image, len(constants)) for image in variant.images),
+            tuple(map(_program, variant.programs)),
+        )
         for variant in record.variants
     )
-    constants = _read_section(data, record.constants, SLACK, "constants", CONSTANTS_CHECKSUM)
-    if record.constants.offset % ALIGNMENT:
-        raise MalformedFileError(f"the constants begin at byte {record.constants.offset}, no multiple of {ALIGNMENT}")
     metadata = {entry.key: entry.value for entry in record.metadata}
     artifact = Artifact(record.signatures, record.devices, variants, constants, metadata)
     try:
@@ -239,15 +216,71 @@ def parse(data: memoryview) -> Artifact:
     return artifact
 
 
+def read_table(data: memoryview) -> tuple[bytes, int]:
+    """The table of the artifact that fills `data`, and where it ends there. Raises MalformedFileError."""
+    if len(data) < 12 or not is_artifact(bytes(data[:12])):
+        raise MalformedFileError("not a Tosaic artifact: the identifier TSIC is missing at byte 8")
+    if len(data) < HEADER.size:
+        raise MalformedFileError(f"the header ends at byte {HEADER.size}, the file at {len(data)}: it is truncated")
+    stored, size, _, version, checksum = HEADER.unpack_from(data)
+    end = HEADER.size + stored
+    if end > len(data):
+        raise MalformedFileError(f"the table ends at byte {end}, the file at {len(data)}: it is truncated")
+    if zlib.crc32(data[HEADER.size : end], zlib.crc32(data[: HEADER.size - 4])) != checksum:
+        raise MalformedFileError("the table's checksum at byte 16 does not match: it is damaged, or of another Tosaic")
+    if version != VERSION:
+        raise MalformedFileError(f"artifact version {version}, this Tosaic reads version {VERSION}: compile it again")
+    return _inflate(data[HEADER.size : end], size, "table"), end
+
+
+def _inflate(stored: memoryview, size: int, name: str) -> bytes:
+    coder = zlib.decompressobj()
+    try:
+        data = coder.decompress(stored, size + 1)
+    except zlib.error as error:
+        raise MalformedFileError(f"the {name} cannot be inflated: {error}") from None
+    if len(data) != size or not coder.eof or coder.unused_data:
+        raise MalformedFileError(f"the {name} inflates to another size than {size}")
+    return data
+
+
 def _printable(text: str) -> str:
     """`text` in one line: it may quote whatever stands in a damaged file."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
-def _image(data: memoryview, image: ImageRecord) -> Image:
-    code = _read_section(data, image.code, 0, f"code of {image.target}", CODE_CHECKSUM)
+def _image(data: memoryview, image: ImageRecord, constant_bytes: int) -> Image:
+    code = image.code
+    stored = _bytes(data, code.offset, code.stored, f"code of {image.target}")
+    if zlib.crc32(stored) != code.checksum:
+        raise MalformedFileError(f"the code of {image.target} is damaged: its checksum does not match")
+    if not 0 <= code.length < 1 << 32:
+        raise MalformedFileError(f"the code of {image.target} is said to have {code.length} bytes")
     entries = {entry.name: entry.offset for entry in image.entries}
-    return Image(image.target, image.features, code, entries, image.segments, image.launches)
+    segments = tuple(_segment(segment, image.target, constant_bytes) for segment in image.segments)
+    inflated = _inflate(stored, code.length, f"code of {image.target}")
+    return Image(image.target, image.features, inflated, entries, segments, image.launches)
+
+
+def _segment(stored: SegmentRecord, target: str, constant_bytes: int) -> Segment:
+    def read() -> tuple[Step, ...]:
+        steps = flatbuffer.decode(stored.steps, Steps, STEPS, size_prefixed=False).steps
+        try:
+            verify_steps(segment, steps, constant_bytes, f"image {target!r}")
+        except MalformedFileError as error:
+            raise MalformedFileError(_printable(str(error))) from None
+        return steps
+
+    segment = Segment(
+        stored.name,
+        stored.inputs,
+        stored.outputs,
+        stored.scalars,
+        StoredSteps(read),
+        stored.arena_bytes,
+        stored.scratch_bytes,
+    )
+    return segment
 
 
 def _program(program: HostProgramRecord) -> HostProgram:
@@ -258,39 +291,81 @@ def _program(program: HostProgramRecord) -> HostProgram:
     return HostProgram(program.signature, program.registers, tuple(blocks))
 
 
-def _read_section(data: memoryview, section: Section, slack: int, name: str, check: Checksum) -> memoryview:
-    """The section's bytes, after its bounds (with `slack` bytes behind it) and digests were checked."""
-    begin, end = section.offset, section.offset + section.length
-    if begin < 0 or section.length < 0 or end + slack > len(data):
+def _bytes(data: memoryview, offset: int, length: int, name: str) -> memoryview:
+    """A part of the file, after its bounds were checked."""
+    if offset < 0 or length < 0 or offset + length > len(data):
         raise MalformedFileError(
-            f"the {name} at bytes {begin}..{end} lies outside of the file's {len(data)} bytes: it is truncated"
+            f"the {name} at bytes {offset}..{offset + length} lies outside of the file's {len(data)} bytes: "
+            "it is truncated"
         )
-    content = data[begin:end]
-    if len(section.digests) != -(-section.length // _CHUNK) * check.size:
-        raise MalformedFileError(f"the {name} has {section.length} bytes but {len(section.digests)} bytes of hashes")
-    expected = (section.digests[i : i + check.size] for i in range(0, len(section.digests), check.size))
-    for index, (got, digest) in enumerate(zip(_digests(content, check), expected, strict=True)):
-        if got != digest:
-            raise MalformedFileError(
-                f"the mebibyte of the {name} from byte {begin + index * _CHUNK} is damaged: its hash does not match"
-            )
-    return content
+    return data[offset : offset + length]
 
 
-def _digests(data: memoryview, check: Checksum) -> list[bytes]:
-    """Of each mebibyte. hashlib and zlib release the interpreter lock, so threads work at the same time."""
-    starts = range(0, len(data), _CHUNK)
-    digests = [b""] * len(starts)
+def _constants(data: memoryview, constants: Constants, descriptor: int | None) -> memoryview:
+    """The constants, in `data` where it holds them as they are."""
+    found = constants.extents
+    if sum(extent.length for extent in found) != constants.length or sum(e.stored for e in found) > len(data):
+        raise MalformedFileError(f"the extents of the constants do not make their {constants.length} bytes")
+    stored = [_bytes(data, extent.offset, extent.stored, "constants") for extent in found]
+    if len(found) == 1 and found[0].coding == PLAIN and found[0].offset + constants.length + SLACK <= len(data):
+        if found[0].offset % ALIGNMENT:
+            raise MalformedFileError(f"the constants begin at byte {found[0].offset}, no multiple of {ALIGNMENT}")
+        _check(constants, stored)
+        return stored[0]
+    if not found:
+        return memoryview(b"")
+    memory = region.reserve(constants.length, region.shift_of(found))
+    for number, (extent, begin) in enumerate(extents.places(found)):
+        if extent.coding == PLAIN:
+            region.place_plain(memory, begin, extent, data, descriptor)
+            stored[number] = memory[begin : begin + extent.length]  # read there, the file's other mapping stays unused
+    _check(constants, stored)
+    whole = np.frombuffer(memory, np.uint8)
+    for (extent, begin), source in zip(extents.places(found), stored, strict=True):
+        if extent.coding != PLAIN:
+            extents.expand(extent, source, whole[begin : begin + extent.length])
+    return memory.toreadonly()
+
+
+def _check(constants: Constants, stored: Sequence[memoryview]) -> None:
+    """Raises MalformedFileError where an extent, of which this is stored, is not what it was when it was written."""
+    chunks = [
+        (extent.offset + start, source[start : start + _CHUNK])
+        for extent, source in zip(constants.extents, stored, strict=True)
+        for start in range(0, extent.stored, _CHUNK)
+    ]
+    if len(constants.checksums) != 4 * len(chunks):
+        raise MalformedFileError(
+            f"{len(chunks)} parts of the constants have {len(constants.checksums)} bytes of checksums"
+        )
+    found = checksums([chunk for _, chunk in chunks])
+    if found != constants.checksums:
+        wrong = next(
+            place for place in range(len(chunks)) if found[4 * place :][:4] != constants.checksums[4 * place :][:4]
+        )
+        raise MalformedFileError(
+            f"the constants in the mebibyte from byte {chunks[wrong][0]} on are damaged: the checksum does not match"
+        )
+
+
+def checksums(chunks: Sequence[memoryview]) -> bytes:
+    """The CRC-32 of each. zlib releases the interpreter lock, so threads work at the same time."""
+    results = np.zeros(len(chunks), "<u4")
 
     def work(first: int, step: int) -> None:
-        for index in range(first, len(starts), step):
-            digests[index] = check.digest(data[starts[index] : starts[index] + _CHUNK])
+        for index in range(first, len(chunks), step):
+            results[index] = zlib.crc32(chunks[index])
 
-    count = min(len(starts) // 2, len(os.sched_getaffinity(0)), _HASH_THREADS)
+    count = min(len(chunks) // 2, len(os.sched_getaffinity(0)), _HASH_THREADS)
     helpers = [threading.Thread(target=work, args=(first, count)) for first in range(1, count)]
     for helper in helpers:
         helper.start()
     work(0, max(count, 1))
     for helper in helpers:
         helper.join()
-    return digests
+    return results.tobytes()
+
+
+def chunks_of(stored: Sequence[memoryview]) -> list[memoryview]:
+    """The mebibytes of what each extent stores."""
+    return [source[start : start + _CHUNK] for source in stored for start in range(0, len(source), _CHUNK)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import struct
+import sys
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -79,11 +80,10 @@ class Field:
 @functools.cache
 def fields_of(record: type) -> tuple[Field, ...]:
     """The fields of a record in the order of their slots."""
-    hints = typing.get_type_hints(record, include_extras=True)
     result = []
     slot = 0
     for item in dataclasses.fields(record):
-        hint = hints[item.name]
+        hint = _hint(item.type, record.__module__)
         is_vector = typing.get_origin(hint) is tuple
         kind = tuple if is_vector else _kind_of(hint)
         element = _kind_of(typing.get_args(hint)[0]) if is_vector else None
@@ -92,6 +92,21 @@ def fields_of(record: type) -> tuple[Field, ...]:
         result.append(Field(slot, item.name, kind, element, default))
         slot += 1
     return tuple(result)
+
+
+def prepare(record: type) -> None:
+    """Find out now what `fields_of` tells of `record` and what is in it, which takes longer than to decode one."""
+    for field in fields_of(record):
+        kinds = field.kind.members if isinstance(field.kind, OneOf) else (field.kind, field.element)
+        for kind in kinds:
+            if dataclasses.is_dataclass(kind) and isinstance(kind, type) and not hasattr(kind, "STRUCT"):
+                prepare(kind)
+
+
+@functools.cache
+def _hint(hint: Any, module: str) -> Any:
+    """What an annotation of a class in `module` says. typing.get_type_hints takes ten times as long for all classes."""
+    return eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint
 
 
 def _kind_of(hint: Any) -> Any:

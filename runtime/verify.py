@@ -6,7 +6,7 @@ straight from the compiler as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from . import abi
 from .artifact import (
@@ -19,6 +19,7 @@ from .artifact import (
     Segment,
     Signature,
     Step,
+    StoredSteps,
     TensorType,
     Variant,
 )
@@ -78,7 +79,11 @@ def _verify_image(image: Image, is_machine_code: bool, constant_bytes: int) -> N
     for name, offset in image.entries.items():
         _require(0 <= offset < size, f"{where}: entry {name!r} at {offset} lies outside of its {size} bytes of code")
     for segment in image.segments:
-        _verify_segment(segment, constant_bytes, f"{where}: segment {segment.name!r}")
+        _verify_segment(segment, f"{where}: segment {segment.name!r}")
+        if not isinstance(segment.steps, StoredSteps):
+            verify_steps(segment, segment.steps, constant_bytes, where)
+        elif not is_machine_code:
+            segment.steps.verify()
     _require_unique((launch.kernel for launch in image.launches), f"{where}: launch of")
     for launch in image.launches:
         _verify_launch(launch, f"{where}: the launch of {launch.kernel!r}")
@@ -99,7 +104,7 @@ def _verify_launch(launch: Launch, where: str) -> None:
         )
 
 
-def _verify_segment(segment: Segment, constant_bytes: int, where: str) -> None:
+def _verify_segment(segment: Segment, where: str) -> None:
     for type in (*segment.inputs, *segment.outputs):
         _require(type.is_possible, f"{where} has the impossible type {type}")
     _require(0 <= segment.scalars <= _MOST_SCALARS, f"{where} takes {segment.scalars} scalars")
@@ -108,6 +113,10 @@ def _verify_segment(segment: Segment, constant_bytes: int, where: str) -> None:
         0 <= segment.scratch_bytes < LARGEST and segment.scratch_bytes % ALIGNMENT == 0,
         f"{where}: {segment.scratch_bytes} bytes of scratch, no multiple of {ALIGNMENT}",
     )
+
+
+def verify_steps(segment: Segment, steps: Sequence[Step], constant_bytes: int, where: str) -> None:
+    """Check the steps of a verified segment, of an image called `where`. Raises MalformedFileError."""
     unknown = -1
     sizes = {
         "arena": (segment.arena_bytes,),
@@ -115,8 +124,9 @@ def _verify_segment(segment: Segment, constant_bytes: int, where: str) -> None:
         "input": tuple(unknown if type.dynamic_dims else type.nbytes for type in segment.inputs),
         "output": tuple(unknown if type.dynamic_dims else type.nbytes for type in segment.outputs),
     }
-    for number, step in enumerate(segment.steps):
-        _verify_step(step, sizes, segment.table_size, f"{where}: step {number} ({step.kernel})")
+    for number, step in enumerate(steps):
+        place = f"{where}: segment {segment.name!r}: step {number} ({step.kernel})"
+        _verify_step(step, sizes, segment.table_size, place)
 
 
 def _verify_step(step: Step, sizes: dict[str, tuple[int, ...]], table_size: int, where: str) -> None:

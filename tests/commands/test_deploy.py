@@ -195,7 +195,7 @@ def test_damaged_files_are_named(deploy: Deploy, module: Path, tmp_path: Path) -
     data[-1000] ^= 1
     (tmp_path / "bad.module").write_bytes(data)
     outcome = deploy(tmp_path / "bad.module")
-    assert outcome.code == 1 and "bad.module: the mebibyte of the constants" in outcome.err
+    assert outcome.code == 1 and "bad.module: the constants in the mebibyte" in outcome.err
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY nonsense")
     outcome = deploy(module, "--input", f"x={tmp_path}/x.npy")
     assert outcome.code == 1 and "x.npy is no .npy array" in outcome.err

@@ -9,13 +9,11 @@ run, each in a process of its own.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import random
 import re
 import resource
 import signal
-import struct
 import sys
 import tempfile
 import traceback
@@ -31,7 +29,7 @@ import tosaic.importers
 import tosaic.lowering
 import tosaic.tosa
 from PIL import Image
-from tosaic.runtime import artifact_file, flatbuffer
+from tosaic.runtime import artifact_file
 from tosaic.runtime.artifact import TensorInfo
 from tosaic.runtime.errors import TosaicError, UnsupportedError
 from tosaic.runtime.reference import file as reference_file
@@ -115,13 +113,12 @@ def damage_text(data: bytes, chance: random.Random) -> bytes:
 
 
 def damage_artifact(data: bytes, chance: random.Random) -> bytes:
-    """As bytes; half of the time within the table, whose hash is then made right."""
+    """As bytes; half of the time within the table, whose checksum is then made right."""
     if chance.random() < 0.5:
         return damage_bytes(data, chance)
-    end = flatbuffer.table_size(memoryview(data))
-    table = damage_bytes(data[4:end], chance)
-    table = struct.pack("<I", len(table)) + table
-    return table + hashlib.sha256(table).digest() + data[end + hashlib.sha256().digest_size :]
+    table, end = artifact_file.read_table(memoryview(data))
+    head = artifact_file.seal(damage_bytes(table, chance))
+    return head + bytes(max(end - len(head), 0)) + data[max(end, len(head)) :]
 
 
 # Seeds and readers
@@ -181,7 +178,10 @@ def _reference_code() -> list[bytes]:
 
 
 def _read_artifact(data: bytes) -> None:
-    artifact_file.parse(memoryview(data))
+    artifact = artifact_file.parse(memoryview(data))
+    for image in (image for variant in artifact.variants for image in variant.images):
+        for segment in image.segments:
+            len(segment.steps)  # which are read only now
 
 
 def _read_reference_code(data: bytes) -> None:

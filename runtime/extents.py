@@ -1,0 +1,254 @@
+"""How an artifact's constants lie in its file: extents, one behind the other, most of them as they are in memory.
+
+What the constants have in excess of a model's weights is not stored: zeros that pad panels, and the lower halves of
+numbers that came from float16. An extent is one of
+
+    plain    the bytes
+    half     float32 numbers that are float16 numbers, as those
+    sparse   a bit for each unit of so many bytes, the lowest bit first, whether it is other than zero; then those units
+    planes   float32 numbers: the highest byte of each, deflated, then the other three bytes of each
+
+Expanding takes time when a program is loaded (on one core of an EPYC, for a megabyte in memory: half 0.5 ms, sparse
+0.1 to 2.5 ms for units of 32 to 2 bytes, planes 2 ms), so `analyze` weighs it against the bytes, and planes are for who
+needs them. Nothing here knows where one constant ends and another begins: all of it is found in the bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import MalformedFileError
+from .record import record
+
+Bytes = npt.NDArray[np.uint8]
+
+PLAIN, HALF, SPARSE, PLANES = range(4)
+
+UNITS = (2, 4, 8, 32)
+"""Bytes that a unit of a sparse extent may have."""
+
+_BLOCK = 256
+_MOST_BLOCKS = 1 << 16
+"""Bytes of a block, at whose multiples extents may begin, unless there were too many blocks: then they are larger."""
+
+_SWITCH = 256
+"""Bytes that an extent has to save: what its record needs, and the time that one more of them takes."""
+
+_UNIT_COST = 0.25
+"""Bytes that a sparse unit has to save: expanding one takes up to 4 ns."""
+
+_SAMPLED = 32
+"""One in so many numbers is looked at to see that a block holds no halves."""
+
+_LOW_BITS = np.uint32(0x1FFF)
+"""Those of a float32 that no normal float16 has."""
+
+
+@record
+class Extent:
+    """`stored` bytes at `offset` of the file, which stand for the next `length` bytes of the constants."""
+
+    STRUCT: ClassVar = struct.Struct("<BB6xqqq")
+
+    coding: int
+    unit: int
+    offset: int
+    stored: int
+    length: int
+
+    def to_struct(self) -> tuple[int, int, int, int, int]:
+        return self.coding, self.unit, self.offset, self.stored, self.length
+
+    @classmethod
+    def from_struct(cls, coding: int, unit: int, offset: int, stored: int, length: int) -> Extent:
+        if not cls._is_possible(coding, unit, stored, length):
+            raise ValueError(f"{stored} bytes cannot stand for {length} in coding {coding} with units of {unit}")
+        return cls(coding, unit, offset, stored, length)
+
+    @staticmethod
+    def _is_possible(coding: int, unit: int, stored: int, length: int) -> bool:
+        if min(stored, length) < 0 or coding not in (PLAIN, HALF, SPARSE, PLANES):
+            return False
+        if coding == SPARSE:
+            return unit in UNITS and length % (8 * unit) == 0 and length // unit // 8 <= stored <= 2 * length
+        if coding == PLANES:
+            return length % 4 == 0 and 3 * length // 4 <= stored <= 2 * length + 64
+        return stored == (length if coding == PLAIN else length // 2) and (coding == PLAIN or length % 4 == 0)
+
+
+@record
+class Piece:
+    """Bytes [begin, end) of the constants, to be stored in one way."""
+
+    coding: int
+    unit: int
+    begin: int
+    end: int
+
+
+def analyze(constants: Bytes) -> list[Piece]:
+    """How to store `constants`, piece by piece in order, in few bytes that do not take long to expand."""
+    size = _BLOCK
+    while len(constants) > size * _MOST_BLOCKS:
+        size *= 2
+    rest = len(constants) // size * size
+    blocks = constants[:rest].view(np.uint64).reshape(-1, size // 8)
+    pieces = [Piece(*_WAYS[way], begin * size, end * size) for way, begin, end in _best_runs(blocks)]
+    if pieces and pieces[-1].coding == PLAIN:
+        rest = pieces.pop().begin
+    return [*pieces, Piece(PLAIN, 0, rest, len(constants))] if rest < len(constants) else pieces
+
+
+_WAYS = ((PLAIN, 0), (HALF, 0), *((SPARSE, unit) for unit in UNITS))
+
+
+def _best_runs(blocks: npt.NDArray[np.uint64]) -> list[tuple[int, int, int]]:
+    """(way, first block, end) of runs whose costs are least together, `_SWITCH` being what a change costs."""
+    costs = _costs(blocks)
+    totals, choices = [0.0] * len(_WAYS), []
+    for _, count, cost in costs:
+        best = min(range(len(_WAYS)), key=totals.__getitem__)
+        change = totals[best] + _SWITCH
+        choices.append([way if totals[way] <= change else best for way in range(len(_WAYS))])
+        totals = [min(total, change) + count * each for total, each in zip(totals, cost, strict=True)]
+    way = min(range(len(_WAYS)), key=totals.__getitem__)
+    runs: list[tuple[int, int, int]] = []
+    for (first, count, _), choice in zip(reversed(costs), reversed(choices), strict=True):
+        if runs and runs[-1][0] == way:
+            runs[-1] = way, first, runs[-1][2]
+        else:
+            runs.append((way, first, first + count))
+        way = choice[way]
+    return runs[::-1]
+
+
+def _costs(blocks: npt.NDArray[np.uint64]) -> list[tuple[int, int, list[float]]]:
+    """(first block, blocks, bytes of each block in each way) of blocks that may be worth it and of all between them."""
+    count = blocks.shape[1]
+    size = 8 * count
+    words = blocks.view(np.uint32)
+    sampled = words[:, ::_SAMPLED]
+    narrow = ~(sampled & _LOW_BITS).any(axis=1) & sampled.any(axis=1)
+    few = np.count_nonzero(blocks, axis=1) < count - count // 32
+    candidates = np.flatnonzero(few | narrow | _many_zeros(blocks))
+    dense = [float(size), np.inf, *(size + size / unit * (1 / 8 + _UNIT_COST) for unit in UNITS)]
+    chosen = words[candidates]
+    rows = [np.full(len(candidates), float(size)), np.where(_are_halves(chosen), size / 2, np.inf)]
+    for unit in UNITS:
+        kept = np.count_nonzero(_units(chosen, unit), axis=1)
+        rows.append(kept * unit + size / unit * (1 / 8 + _UNIT_COST))
+    result: list[tuple[int, int, list[float]]] = []
+    end = 0
+    for block, cost in zip(candidates.tolist(), np.stack(rows, axis=1).tolist(), strict=True):
+        if block > end:
+            result.append((end, block - end, dense))
+        result.append((block, 1, cost))
+        end = block + 1
+    if end < len(blocks):
+        result.append((end, len(blocks) - end, dense))
+    return result
+
+
+def _many_zeros(blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Blocks a quarter of whose sampled 16-bit numbers are zero: sparse weights, which leave few u64 zero."""
+    sampled = blocks.view(np.uint16)[:, :: _SAMPLED // 2]
+    return np.count_nonzero(sampled, axis=1) * 4 <= sampled.shape[1] * 3
+
+
+def _units(words: npt.NDArray[np.uint32], unit: int) -> npt.NDArray[Any]:
+    """Whether each unit of each row is other than zero."""
+    if unit <= 8:
+        return words.view(f"u{unit}") != 0
+    return np.any(words.view(np.uint64).reshape(len(words), words.shape[1] * 4 // unit, unit // 8), axis=2)
+
+
+def _are_halves(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Whether all numbers of each row are finite float16 numbers, bit for bit."""
+    numbers = words.view(np.float32)
+    with np.errstate(all="ignore"):
+        back = numbers.astype(np.float16).astype(np.float32)
+    return ((back.view(np.uint32) == words) & np.isfinite(numbers)).all(axis=1)
+
+
+def store(piece: Piece, constants: Bytes) -> Bytes:
+    """The bytes that stand for a piece."""
+    data = constants[piece.begin : piece.end]
+    if piece.coding == HALF:
+        return data.view(np.float32).astype(np.float16).view(np.uint8)
+    if piece.coding == SPARSE:
+        present = _units(data.view(np.uint32).reshape(1, -1), piece.unit)[0]
+        kept = data.reshape(-1, piece.unit)[present].reshape(-1)
+        return np.concatenate([np.packbits(present, bitorder="little"), kept])
+    if piece.coding == PLANES:
+        numbers = data.reshape(-1, 4)
+        coder = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+        highest = coder.compress(numbers[:, 3].tobytes()) + coder.flush()
+        return np.concatenate([np.frombuffer(highest, np.uint8), numbers[:, :3].reshape(-1)])
+    return data
+
+
+def with_planes(pieces: list[Piece], constants: Bytes, excess: int) -> list[Piece]:
+    """`pieces`, of which so much is now stored in planes as saves `excess` bytes, if they are floats that allow it."""
+    result: list[Piece] = []
+    for piece in pieces:
+        result += [piece]
+        if excess <= 0 or piece.coding != PLAIN or piece.end - piece.begin < _PROBED:
+            continue
+        probe = Piece(PLANES, 0, piece.begin, piece.begin + _PROBED)
+        saved = _PROBED - len(store(probe, constants))
+        if saved < _PROBED // 16:
+            continue
+        end = min(piece.begin + -(-(excess + _SWITCH) // saved) * _PROBED, piece.end // 64 * 64)
+        planes = Piece(PLANES, 0, piece.begin, end)
+        excess -= end - piece.begin - len(store(planes, constants))
+        result[-1:] = [planes, *([Piece(PLAIN, 0, end, piece.end)] if end < piece.end else [])]
+    return result
+
+
+_PROBED = 8192
+"""Bytes that are stored in planes to see what that saves."""
+
+
+def expand(extent: Extent, stored: memoryview, out: Bytes) -> None:
+    """Fill `out` with what an extent stands for. Raises MalformedFileError."""
+    data = np.frombuffer(stored, np.uint8)
+    if extent.coding == HALF:
+        out.view(np.float32)[:] = np.frombuffer(stored, np.float16)
+    elif extent.coding == SPARSE:
+        bits = extent.length // extent.unit // 8
+        present = np.unpackbits(data[:bits], bitorder="little").view(np.bool_)
+        if np.count_nonzero(present) * extent.unit != len(data) - bits:
+            raise MalformedFileError(
+                f"a sparse extent of the constants at byte {extent.offset} has other bits than units"
+            )
+        kind = np.dtype((np.void, extent.unit)) if extent.unit > 8 else np.dtype(f"u{extent.unit}")
+        out.view(kind)[present] = np.frombuffer(stored[bits:], kind)
+    elif extent.coding == PLANES:
+        count = extent.length // 4
+        rest = len(data) - 3 * count
+        coder = zlib.decompressobj(-15)
+        try:
+            highest = coder.decompress(stored[:rest], count + 1)
+        except zlib.error as error:
+            raise MalformedFileError(f"the constants at byte {extent.offset} cannot be inflated: {error}") from None
+        if len(highest) != count or not coder.eof or coder.unused_data:
+            raise MalformedFileError(f"the constants at byte {extent.offset} inflate to another size than {count}")
+        numbers = out.reshape(-1, 4)
+        numbers[:, 3] = np.frombuffer(highest, np.uint8)
+        numbers[:, :3] = data[rest:].reshape(-1, 3)
+    else:
+        out[:] = data
+
+
+def places(extents: tuple[Extent, ...]) -> Iterator[tuple[Extent, int]]:
+    """Each extent, and where in the constants it begins."""
+    begin = 0
+    for extent in extents:
+        yield extent, begin
+        begin += extent.length
