@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import gcd
 
 from ..arithmetic import i64
 from ..emit import Function, Loop
@@ -36,7 +37,8 @@ class SharedMemory:
         begin = -(-self.bytes // align) * align
         self.bytes = begin + size
         base = f"addrspacecast (ptr addrspace(3) {SHARED} to ptr)"
-        return Value(PTR, base if begin == 0 else f"getelementptr (i8, ptr {base}, i64 {begin})")
+        address = base if begin == 0 else f"getelementptr (i8, ptr {base}, i64 {begin})"
+        return Value(PTR, address, multiple=gcd(begin, SHARED_ALIGNMENT))
 
 
 def thread_index(f: Function) -> Value:

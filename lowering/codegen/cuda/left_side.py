@@ -22,6 +22,7 @@ from ..emit import Function
 from ..extent import Extent, emit_extent
 from ..types import I32, I64, Value, bits_of
 from ..window import Window
+from .predicated import all_of
 
 _VECTOR_BYTES = 16
 
@@ -97,7 +98,7 @@ class MatrixRows:
         return Column(f.mul(k, i64(bits_of(self.element) // 8)), there=there)
 
     def place(self, f: Function, row: Row, column: Column) -> tuple[Value, Value | None]:
-        return f.gep(row.address, column.offset), _all(f, row.there, column.there)
+        return f.gep(row.address, column.offset), all_of(f, [row.there, column.there])
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class WindowRows:
                 assert first is not None and step is not None
                 # As an unsigned number, what is in front of the image is beyond it.
                 conditions.append(f.icmp("ult", f.add(first, step), f.const(I32, self.window.image[axis])))
-        return f.gep(row.address, column.offset), _all(f, *conditions)
+        return f.gep(row.address, column.offset), all_of(f, conditions)
 
 
 def _narrow(f: Function, index: Value) -> Value:
@@ -168,13 +169,3 @@ def _narrow(f: Function, index: Value) -> Value:
 
 def _vector(element: str, run: int) -> int:
     return gcd(_VECTOR_BYTES * 8 // bits_of(element), run)
-
-
-def _all(f: Function, *conditions: Value | None) -> Value | None:
-    met = [condition for condition in conditions if condition is not None]
-    if not met:
-        return None
-    every = met[0]
-    for condition in met[1:]:
-        every = f.and_(every, condition)
-    return every

@@ -1,4 +1,5 @@
-"""Loads under a condition without a branch: PTX predicates any instruction, LLVM has no load that can be.
+"""Under conditions: what is done, and loads without a branch. PTX predicates any instruction, LLVM has no load that can
+be.
 
 Of a branch around each of a dozen loads ptxas would make as many synchronisations of the warp, and none of them could
 be issued before the one in front of it arrived.
@@ -6,11 +7,34 @@ be issued before the one in front of it arrived.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from ..emit import Function
 from ..types import I8, I16, I32, PTR, Value, bits_of, lanes_of
 
 _WORDS = {16: ".v4.b32", 8: ".v2.b32", 4: ".b32", 2: ".b16", 1: ".b8"}
 """How PTX spells a load of so many bytes."""
+
+
+def all_of(f: Function, conditions: Sequence[Value | None]) -> Value | None:
+    """Whether all of these (i1) hold; None, as any of them may be: certainly."""
+    every: Value | None = None
+    for condition in conditions:
+        if condition is not None:
+            every = condition if every is None else f.and_(every, condition)
+    return every
+
+
+@contextmanager
+def under(f: Function, *conditions: Value | None) -> Iterator[None]:
+    """The body runs where all conditions hold; without any there is no branch."""
+    every = all_of(f, conditions)
+    if every is None:
+        yield
+        return
+    with f.if_(every):
+        yield
 
 
 def predicated_load(f: Function, type: str, pointer: Value, condition: Value, fallback: Value) -> Value:

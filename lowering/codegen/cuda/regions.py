@@ -7,8 +7,9 @@ from typing import Any
 
 from xdsl.ir import Operation
 
-from ...dialects import linalg
+from ...dialects import linalg, tiled
 from ..kernel import Grid, KernelContext
+from .convolution import emit_convolution
 from .depthwise import emit_depthwise
 from .pooling import emit_pooling
 
@@ -17,6 +18,7 @@ CudaEmitter = Callable[[KernelContext, Any], Grid | None]
 and returns None, where the region is none of those that it is for."""
 
 _EMITTERS: dict[type[Operation], CudaEmitter] = {
+    tiled.Conv2DOp: emit_convolution,
     linalg.DepthwiseConv2DNhwcHwcmOp: emit_depthwise,
     linalg.PoolingNhwcMaxOp: emit_pooling,
     linalg.PoolingNhwcSumOp: emit_pooling,

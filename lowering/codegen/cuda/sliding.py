@@ -25,7 +25,7 @@ from ..types import I32, I64, Value, is_float, memory_type, splat_literal, vecto
 from ..window import Window
 from ..window_tile import Image
 from .block import grid_threads
-from .predicated import predicated_load
+from .predicated import all_of, predicated_load, under
 from .strip import Strip, grid_of, is_unrolled, offsets
 
 
@@ -149,9 +149,7 @@ class Sliding:
         ):
             if window.reaches_out(axis) or window.output[axis] % pixels:
                 conditions.append(f.icmp("ult", f.add(first, move), i64(window.image[axis])))
-        if not conditions:
-            return None
-        return conditions[0] if len(conditions) == 1 else f.and_(*conditions)
+        return all_of(f, conditions)
 
     def _finish(self, f: Function, first: Sequence[Value], sums: Sequence[Sequence[Value]]) -> None:
         """Hands the pixels that there are to the epilogue."""
@@ -159,17 +157,9 @@ class Sliding:
         for row, values in enumerate(sums):
             for column, value in enumerate(values):
                 place = f.add(oh, i64(row)), f.add(ow, i64(column))
-                missing = [
-                    f.icmp("ult", at, i64(size))
-                    for at, size, pixels in zip(
-                        place, self.window.output, (self.strip.rows, self.strip.columns), strict=True
-                    )
-                    if size % pixels
-                ]
-                if not missing:
-                    self._store(f, [image, *place, channel], value)
-                    continue
-                with f.if_(missing[0] if len(missing) == 1 else f.and_(*missing)):
+                pixels = self.strip.rows, self.strip.columns
+                sizes = zip(place, self.window.output, pixels, strict=True)
+                with under(f, *(f.icmp("ult", at, i64(size)) for at, size, many in sizes if size % many)):
                     self._store(f, [image, *place, channel], value)
 
     def _store(self, f: Function, indices: list[Value], value: Value) -> None:

@@ -1,0 +1,311 @@
+"""Contractions on CUDA cores: what f32 is multiplied with where nobody asked for less, and types no tensor core has.
+
+A block takes a tile of the result (`block_tile` says how large and why). Stages of `depth` steps of k of both sides
+come to shared memory in a ring, asynchronously where the GPU can; every thread multiplies a column of its rows with a
+row of its columns, step by step, into registers. Four steps of k of a left row are one 16-byte load, as are four
+neighbouring columns of the right side, whose panels [K, columns] lie as they are staged.
+
+The left side is a `LeftSide`: the rows of a matrix, or windows of an image (implicit GEMM).
+
+Where the threads of a block share k in slices, each sums every `slices`-th part of a stage, and the sums of the slices
+are added in order at the end; f32 sums then differ in rounding from those of one slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from ...target import Target
+from ...targets.block_tile import BlockTile
+from ..arithmetic import i64
+from ..emit import Function
+from ..kernel import Grid
+from ..product import widen
+from ..types import Value, bits_of, is_float, vector_type
+from .block import SharedMemory, barrier, block_tiles, thread_index
+from .left_side import Column, LeftSide, Row
+from .predicated import under
+from .sliding import split_index
+from .staging import Staging, commit, wait
+
+_GROUP = 4
+"""Neighbouring columns, and steps of k, that are loaded together."""
+
+_STAGES = 3
+
+Finish = Callable[[Function, Value, Value, Value, Value], None]
+"""finish(f, batch, row, column, sums): of neighbouring columns, or of one."""
+
+
+@dataclass(frozen=True)
+class OuterProduct:
+    """result[batches, m, n] = `left` [batches, m, k] times panels `right` [batches, panels, k, columns] of
+    `right_element`, accumulated in `sums`."""
+
+    target: Target
+    tile: BlockTile
+    left: LeftSide
+    right: Value
+    right_element: str
+    sums: str
+    batches: int
+    m: int
+    n: int
+    k: int
+
+    def emit(self, f: Function, finish: Finish) -> Grid:
+        """Emits all tiles; `finish` is handed the sums."""
+        tile = self.tile
+        panels = -(-self.n // tile.columns)
+        tiles = [self.batches, -(-self.m // tile.rows), panels]
+        memory = SharedMemory()
+        ring = memory.allocate(self._stages * self._stage_bytes)
+        reduction = max((tile.slices - 1) * tile.rows * tile.columns * bits_of(self.sums) // 8, 0)
+        memory.bytes = max(memory.bytes, reduction)
+        slice, ty, tx = self._places(f)
+        with block_tiles(f, prod(tiles)) as loop:
+            batch, row_tile, panel = split_index(f, loop.index, tiles)
+            first = f.mul(row_tile, i64(tile.rows))
+            right = f.add(f.mul(batch, i64(panels)), panel)
+            right_address = f.gep(self.right, f.mul(right, i64(self.k * self._right_pitch)))
+            sums = self._multiply(f, ring, batch, first, right_address, slice, ty, tx)
+            sums = self._reduce(f, ring, slice, sums)
+            self._store(f, batch, f.add(first, ty), f.add(f.mul(panel, i64(tile.columns)), tx), slice, sums, finish)
+        return Grid(tile.threads, prod(tiles), memory.bytes)
+
+    def _places(self, f: Function) -> tuple[Value, Value, Value]:
+        """(slice, first row, first column) of this thread in the tile."""
+        tile = self.tile
+        across = tile.columns // tile.thread_columns
+        slice, down, right = split_index(f, thread_index(f), [tile.slices, tile.rows // tile.thread_rows, across])
+        return slice, f.mul(down, i64(tile.thread_rows)), f.mul(right, i64(_GROUP))
+
+    # Stages
+
+    @property
+    def _stages(self) -> int:
+        return max(2, min(_STAGES, self._steps)) if self._is_asynchronous else 1
+
+    @property
+    def _steps(self) -> int:
+        return -(-self.k // self.tile.depth)
+
+    @property
+    def _is_asynchronous(self) -> bool:
+        return self._left_staging.is_asynchronous and self._right_staging.is_asynchronous
+
+    @property
+    def _left_staging(self) -> Staging:
+        return Staging(self.target, self.left.element, min(self.left.vector, self.tile.depth), self.left.fill)
+
+    @property
+    def _right_staging(self) -> Staging:
+        vector = min(128 // bits_of(self.right_element), self.tile.columns)
+        return Staging(self.target, self.right_element, vector)
+
+    @property
+    def _left_pitch(self) -> int:
+        """Bytes of the steps of one row in a stage."""
+        return self.tile.depth * bits_of(self.left.element) // 8
+
+    @property
+    def _right_pitch(self) -> int:
+        """Bytes of one step of a panel."""
+        return self.tile.columns * bits_of(self.right_element) // 8
+
+    @property
+    def _left_bytes(self) -> int:
+        return -(-self.tile.rows * self._left_pitch // 16) * 16
+
+    @property
+    def _stage_bytes(self) -> int:
+        return self._left_bytes + self.tile.depth * self._right_pitch
+
+    def _multiply(
+        self, f: Function, ring: Value, batch: Value, first: Value, right: Value, slice: Value, ty: Value, tx: Value
+    ) -> list[Value]:
+        """The sums of a thread, [rows][groups of columns]."""
+        copies = _Copies(self, f, batch, first, right)
+        count = self.tile.thread_rows * (self.tile.thread_columns // _GROUP)
+        zeros = [f.zero(vector_type(self.sums, _GROUP))] * count
+        left_at = f.add(f.mul(ty, i64(self._left_pitch)), f.mul(slice, i64(self._slice_depth * self._left_size)))
+        right_at = f.add(f.mul(slice, i64(self._slice_depth * self._right_pitch)), f.mul(tx, i64(self._right_size)))
+        right_at = f.add(right_at, i64(self._left_bytes))
+        barrier(f)  # what the tile before left in the ring has been read
+        if not self._is_asynchronous:
+            with f.loop(0, self._steps, carried=zeros) as step:
+                copies.issue(f, ring, step.index)
+                barrier(f)
+                sums = self._accumulate(f, f.gep(ring, left_at), f.gep(ring, right_at), step.values)
+                barrier(f)
+                step.yield_(*sums)
+            return step.results
+        for stage in range(self._stages - 1):
+            copies.issue(f, f.gep(ring, stage * self._stage_bytes), i64(stage))
+            commit(f)
+        with f.loop(0, self._steps, carried=zeros) as step:
+            wait(f, self._stages - 2)
+            barrier(f)
+            ahead = f.add(step.index, i64(self._stages - 1))
+            with f.if_(f.icmp("slt", ahead, i64(self._steps))):
+                copies.issue(f, self._stage(f, ring, ahead), ahead)
+            commit(f)
+            stage = self._stage(f, ring, step.index)
+            step.yield_(*self._accumulate(f, f.gep(stage, left_at), f.gep(stage, right_at), step.values))
+        return step.results
+
+    def _stage(self, f: Function, ring: Value, step: Value) -> Value:
+        slot = f.urem(step, i64(self._stages))
+        return f.gep(ring, f.mul(slot, i64(self._stage_bytes)))
+
+    # Products
+
+    @property
+    def _slice_depth(self) -> int:
+        return self.tile.depth // self.tile.slices
+
+    @property
+    def _left_size(self) -> int:
+        return bits_of(self.left.element) // 8
+
+    @property
+    def _right_size(self) -> int:
+        return bits_of(self.right_element) // 8
+
+    @property
+    def _group_distance(self) -> int:
+        """Columns between the groups of a thread: neighbouring threads take neighbouring groups."""
+        return self.tile.columns // self.tile.thread_columns * _GROUP
+
+    def _accumulate(self, f: Function, left: Value, right: Value, sums: Sequence[Value]) -> list[Value]:
+        """One stage's products more."""
+        groups = self.tile.thread_columns // _GROUP
+        updated = list(sums)
+        for k in range(0, self._slice_depth, _GROUP):
+            rows = [
+                self._load(f, left, row * self._left_pitch + k * self._left_size, self.left.element)
+                for row in range(self.tile.thread_rows)
+            ]
+            for step in range(_GROUP):
+                at = (k + step) * self._right_pitch
+                columns = [
+                    self._load(f, right, at + group * self._group_distance * self._right_size, self.right_element)
+                    for group in range(groups)
+                ]
+                for row, elements in enumerate(rows):
+                    factor = f.splat(f.extract(elements, step), _GROUP)
+                    for group, values in enumerate(columns):
+                        place = row * groups + group
+                        updated[place] = self._step(f, factor, values, updated[place])
+        return updated
+
+    def _load(self, f: Function, address: Value, offset: int, element: str) -> Value:
+        loaded = f.load(vector_type(element, _GROUP), f.gep(address, offset))
+        return widen(f, self.target, loaded, self.sums)
+
+    def _step(self, f: Function, a: Value, b: Value, sum: Value) -> Value:
+        return f.fma(a, b, sum) if is_float(self.sums) else f.add(sum, f.mul(a, b))
+
+    # Results
+
+    def _reduce(self, f: Function, memory: Value, slice: Value, sums: list[Value]) -> list[Value]:
+        """The sums of all slices, for the first one's threads."""
+        if self.tile.slices == 1:
+            return sums
+        size = _GROUP * bits_of(self.sums) // 8
+        others = self.tile.slice_threads
+        inner = f.urem(thread_index(f), i64(others))
+
+        def at(slice: Value, number: int) -> Value:
+            """Neighbouring threads write neighbouring vectors."""
+            line = f.add(f.mul(f.sub(slice, i64(1)), i64(len(sums))), i64(number))
+            return f.gep(memory, f.mul(f.add(f.mul(line, i64(others)), inner), i64(size)))
+
+        barrier(f)  # the last stage has been read
+        with f.if_(f.icmp("ne", slice, i64(0))):
+            for number, value in enumerate(sums):
+                f.store(value, at(slice, number))
+        barrier(f)
+        with f.if_(f.icmp("eq", slice, i64(0)), sums) as first:
+            totals = list(sums)
+            for other in range(1, self.tile.slices):
+                parts = [f.load(vector_type(self.sums, _GROUP), at(i64(other), number)) for number in range(len(sums))]
+                add = f.fadd if is_float(self.sums) else f.add
+                totals = [add(total, part) for total, part in zip(totals, parts, strict=True)]
+            first.yield_(*totals)
+        return first.results
+
+    def _store(
+        self, f: Function, batch: Value, row: Value, column: Value, slice: Value, sums: Sequence[Value], finish: Finish
+    ) -> None:
+        """Hands to `finish` what there is of this thread's sums, if it belongs to the first slice."""
+        tile, groups = self.tile, self.tile.thread_columns // _GROUP
+        width = _GROUP if self.n % _GROUP == 0 else 1
+        is_first = f.icmp("eq", slice, i64(0)) if tile.slices > 1 else None
+        for first in range(0, tile.thread_columns, width):
+            group, lane = divmod(first, _GROUP)
+            at_column = f.add(column, i64(group * self._group_distance + lane))
+            values = [sums[i * groups + group] for i in range(tile.thread_rows)]
+            if width == 1:
+                values = [f.extract(value, lane) for value in values]
+            inside = f.icmp("slt", at_column, i64(self.n)) if self.n % tile.columns else None
+            with under(f, is_first, inside):
+                self._store_column(f, batch, row, at_column, values, finish)
+
+    def _store_column(
+        self, f: Function, batch: Value, row: Value, column: Value, values: Sequence[Value], finish: Finish
+    ) -> None:
+        """The rows that there are of one group of columns."""
+        for i, value in enumerate(values):
+            at = f.add(row, i64(i))
+            with under(f, f.icmp("slt", at, i64(self.m)) if self.m % self.tile.rows else None):
+                finish(f, batch, at, column, value)
+
+
+class _Copies:
+    """What this thread copies of every stage of a tile."""
+
+    def __init__(self, product: OuterProduct, f: Function, batch: Value, first: Value, right: Value) -> None:
+        self._product, self._right = product, right
+        tile, left = product.tile, product._left_staging
+        self._vectors = tile.depth // left.vector
+        thread = thread_index(f)
+        self._thread = thread
+        self._down, self._column = f.udiv(thread, i64(self._vectors)), f.urem(thread, i64(self._vectors))
+        self._column_start = f.mul(self._column, i64(left.vector))
+        self._distance = tile.threads // self._vectors
+        self._count = -(-tile.rows // self._distance)
+        rows = [f.add(self._down, i64(number * self._distance)) for number in range(self._count)]
+        self._rows: list[Row] = [product.left.row(f, batch, f.add(first, row)) for row in rows]
+        self._is_mine = f.icmp("ult", self._down, i64(tile.rows)) if self._distance > tile.rows else None
+
+    def issue(self, f: Function, stage: Value, step: Value) -> None:
+        """Copies this thread's part of step `step` to `stage`."""
+        tile, product = self._product.tile, self._product
+        k = f.mul(step, i64(tile.depth))
+        column = product.left.column(f, f.add(k, self._column_start))
+        with under(f, self._is_mine):
+            self._copy_left(f, stage, column)
+        staging = product._right_staging
+        vectors = tile.depth * product._right_pitch // staging.bytes
+        first = f.gep(self._right, f.mul(k, i64(product._right_pitch)))
+        for number in range(0, vectors, tile.threads):
+            vector = f.add(self._thread, i64(number))
+            at = f.mul(vector, i64(staging.bytes))
+            there = None
+            if product.k % tile.depth:
+                left = f.mul(f.sub(i64(product.k), k), i64(product._right_pitch // staging.bytes))
+                there = f.icmp("slt", vector, left)
+            destination = f.gep(f.gep(stage, product._left_bytes), at)
+            with under(f, f.icmp("ult", vector, i64(vectors)) if vectors - number < tile.threads else None):
+                staging.copy(f, destination, f.gep(first, at), there)
+
+    def _copy_left(self, f: Function, stage: Value, column: Column) -> None:
+        product, staging = self._product, self._product._left_staging
+        for number, row in enumerate(self._rows):
+            address, there = product.left.place(f, row, column)
+            line = f.add(self._down, i64(number * self._distance))
+            at = f.add(f.mul(line, i64(product._left_pitch)), f.mul(self._column, i64(staging.bytes)))
+            staging.copy(f, f.gep(stage, at), address, there)
