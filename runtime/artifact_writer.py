@@ -25,7 +25,7 @@ from .artifact_file import (
     SegmentRecord,
     Steps,
     VariantRecord,
-    checksums,
+    begin_checksums,
     chunks_of,
     seal,
 )
@@ -73,7 +73,7 @@ def _stored(pieces: Sequence[Piece], constants: extents.Bytes) -> list[memoryvie
 
 def _lay_out(artifact: Artifact, contents: _Contents) -> tuple[bytes, int, list[tuple[int, bytes | memoryview]]]:
     """The header with the table, the size of the file, and what lies where behind the table."""
-    digests = checksums(chunks_of(contents.stored))
+    digests = begin_checksums(chunks_of(contents.stored))()
     start = 0
     while True:
         # Where things lie decides how small the table deflates, and that decides where they lie: until there is room.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,6 @@ class BoundSegment(Protocol):
         ...
 
 
-@runtime_checkable
 class DirectSegment(BoundSegment, Protocol):
     """A segment of known sizes that can be called with addresses, which spares small programs most of a call's cost.
 
@@ -63,6 +62,11 @@ class DirectSegment(BoundSegment, Protocol):
     def prepare(self, inputs: Sequence[int], outputs: Sequence[int]) -> Callable[[], None]:
         """A function that does `invoke_at` with these addresses."""
         ...
+
+
+def is_direct(segment: BoundSegment) -> TypeGuard[DirectSegment]:
+    """Whether a segment can be called with addresses."""
+    return hasattr(type(segment), "prepare")
 
 
 class Executable(Protocol):

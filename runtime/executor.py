@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import address_of, aligned_empty
 from .artifact import Segment, Signature, TensorInfo, Variant
-from .device import Array, DirectSegment
+from .device import Array, DirectSegment, is_direct
 from .errors import ArgumentError
 from .host_program.instructions import NONE, Execute, HostProgram
 from .host_program.station import SegmentTrace, Station
@@ -63,7 +63,7 @@ def make_executor(
     call = _only_call(program)
     if len(stations) == 1 and call is not None:
         bound = stations[0].segments[call.segment]
-        if isinstance(bound, DirectSegment) and _is_static(signature, bound.segment):
+        if is_direct(bound) and _is_static(signature, bound.segment):
             return _DirectExecutor(signature, program, call, stations[0], bound, segments)
     return _HostExecutor(signature, program, stations, constants, segments)
 

@@ -58,7 +58,8 @@ Size = Annotated[int | None, Scalar("Int64", struct.Struct("<q"), absent=-1)]
 Blob = Annotated[memoryview, "force_align: 8"]
 
 _SIZE_PREFIX = 4
-_INT16 = struct.Struct("<H")
+_VTABLE = struct.Struct("<HH")
+"""Bytes of the vtable, and of the table."""
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 
@@ -201,51 +202,73 @@ def decode(buffer: memoryview, record: type[Record], identifier: bytes, size_pre
     return _Reader(buffer).table(root, record, "root")
 
 
+_Path = tuple[Any, str | int] | str
+"""Where in a buffer something stands: a field's name or an element's number, behind the path of what it is in."""
+
+
+def _spell(path: _Path) -> str:
+    if isinstance(path, str):
+        return path
+    inside, last = path
+    return f"{_spell(inside)}[{last}]" if isinstance(last, int) else f"{_spell(inside)}.{last}"
+
+
+@functools.cache
+def _offsets(count: int) -> struct.Struct:
+    """The offsets of so many fields in a vtable."""
+    return struct.Struct(f"<{count}H")
+
+
 class _Reader:
-    """Decodes one buffer. Each element read counts against the buffer's size, so shared subtrees cannot blow up."""
+    """Decodes one buffer. Each element read counts against the buffer's size, so shared subtrees cannot blow up.
+
+    Paths are spelled out only for an error: they would take as long as everything else.
+    """
 
     def __init__(self, buffer: memoryview) -> None:
         self.buffer = buffer
-        self.budget = len(buffer)
+        self.size = self.budget = len(buffer)
 
-    def table(self, reference: int, record: type[Record], path: str) -> Record:
+    def table(self, reference: int, record: type[Record], path: _Path) -> Record:
         position = self.follow(reference, path)
         vtable = position - self.unpack(_INT32, position, path)
-        vtable_size = self.unpack(_INT16, vtable, path)
-        size = self.unpack(_INT16, vtable + 2, path)
-        self.check(vtable, vtable_size, f"{path} (vtable)")
+        self.check(vtable, 4, path)
+        vtable_size, size = _VTABLE.unpack_from(self.buffer, vtable)
+        self.check(vtable, vtable_size, path)
         self.check(position, size, path)
         self.spend(4, position, path)
+        count = max(vtable_size - 4, 0) // 2
+        offsets = _offsets(count).unpack_from(self.buffer, vtable + 4)
 
-        def stored(slot: int, width: int, field_path: str) -> int | None:
-            entry = 4 + 2 * slot
-            offset = self.unpack(_INT16, vtable + entry, path) if entry + 2 <= vtable_size else 0
+        def stored(slot: int, width: int, name: str) -> int | None:
+            offset = offsets[slot] if slot < count else 0
             if offset + width > size:
-                raise MalformedFileError(f"{field_path} lies outside of its table at byte {position}")
+                raise MalformedFileError(f"{_spell((path, name))} lies outside of its table at byte {position}")
             return position + offset if offset else None
 
         values = []
         for field in fields_of(record):
-            field_path = f"{path}.{field.name}"
             kind = field.kind
-            where = stored(field.slot, kind.form.size if isinstance(kind, Scalar) else 4, field_path)
-            if isinstance(kind, OneOf):
-                tag_at = stored(field.slot - 1, 1, field_path)
+            where = stored(field.slot, kind.form.size if type(kind) is Scalar else 4, field.name)
+            if type(kind) is OneOf:
+                tag_at = stored(field.slot - 1, 1, field.name)
                 tag = self.buffer[tag_at] if tag_at is not None else 0
                 if tag > len(kind.members):
-                    raise MalformedFileError(f"{field_path} at byte {tag_at} has the unknown type {tag}")
+                    raise MalformedFileError(
+                        f"{_spell((path, field.name))} at byte {tag_at} has the unknown type {tag}"
+                    )
                 kind = kind.members[tag - 1] if tag else None
             if where is not None and kind is not None:
-                values.append(self.value(where, kind, field.element, field_path))
+                values.append(self.value(where, kind, field.element, (path, field.name)))
             elif field.default is not dataclasses.MISSING:
                 values.append(field.default)
             else:
-                raise MalformedFileError(f"{field_path} is missing from the table at byte {position}")
+                raise MalformedFileError(f"{_spell((path, field.name))} is missing from the table at byte {position}")
         return record(*values)
 
-    def value(self, position: int, kind: Any, element: Any, path: str) -> Any:
-        if isinstance(kind, Scalar):
-            return self.unpack(kind.form, position, path)
+    def value(self, position: int, kind: Any, element: Any, path: _Path) -> Any:
+        if type(kind) is Scalar:
+            return kind.form.unpack_from(self.buffer, position)[0]  # inside of the table, whose bounds were checked
         if kind is str:
             return self.string(position, path)
         if kind in (bytes, memoryview):
@@ -253,7 +276,7 @@ class _Reader:
             return bytes(data) if kind is bytes else data
         if kind is not tuple:
             return self.table(position, kind, path)
-        if isinstance(element, Scalar):
+        if type(element) is Scalar:
             data = self.vector(position, element.form.size, path)[0]
             numbers = tuple(value for (value,) in element.form.iter_unpack(data))
             if element.absent is None:
@@ -263,15 +286,18 @@ class _Reader:
             rows = element.STRUCT.iter_unpack(self.vector(position, element.STRUCT.size, path)[0])
             return tuple(self.convert(element.from_struct, row, path) for row in rows)
         data, start = self.vector(position, 4, path)
-        positions = range(start, start + len(data), 4)
+        numbers = range(len(data) // 4)
         if element is str:
-            return tuple(self.string(p, f"{path}[{i}]") for i, p in enumerate(positions))
-        return tuple(self.table(p, element, f"{path}[{i}]") for i, p in enumerate(positions))
+            return tuple([self.string(start + 4 * number, (path, number)) for number in numbers])
+        return tuple([self.table(start + 4 * number, element, (path, number)) for number in numbers])
 
-    def string(self, reference: int, path: str) -> str:
-        return self.convert(lambda data: str(data, "utf-8"), (self.vector(reference, 1, path)[0],), path)
+    def string(self, reference: int, path: _Path) -> str:
+        try:
+            return str(self.vector(reference, 1, path)[0], "utf-8")
+        except ValueError as error:
+            raise MalformedFileError(f"{_spell(path)} has a value that is not allowed: {error}") from None
 
-    def vector(self, reference: int, element_size: int, path: str) -> tuple[memoryview, int]:
+    def vector(self, reference: int, element_size: int, path: _Path) -> tuple[memoryview, int]:
         """The bytes of the vector that the offset at `reference` leads to, and their position."""
         start = self.follow(reference, path)
         size = self.unpack(_UINT32, start, path) * element_size
@@ -279,26 +305,28 @@ class _Reader:
         self.spend(size, start, path)
         return self.buffer[start + 4 : start + 4 + size], start + 4
 
-    def spend(self, size: int, position: int, path: str) -> None:
+    def spend(self, size: int, position: int, path: _Path) -> None:
         self.budget -= size
         if self.budget < 0:
-            raise MalformedFileError(f"{path} at byte {position} overlaps others: there is more to read than bytes")
+            raise MalformedFileError(
+                f"{_spell(path)} at byte {position} overlaps others: there is more to read than bytes"
+            )
 
-    def follow(self, reference: int, path: str) -> int:
+    def follow(self, reference: int, path: _Path) -> int:
         return reference + self.unpack(_UINT32, reference, path)
 
-    def unpack(self, form: struct.Struct, position: int, path: str) -> int:
+    def unpack(self, form: struct.Struct, position: int, path: _Path) -> int:
         self.check(position, form.size, path)
         return form.unpack_from(self.buffer, position)[0]
 
-    def check(self, position: int, size: int, path: str) -> None:
-        if position < 0 or position + size > len(self.buffer):
+    def check(self, position: int, size: int, path: _Path) -> None:
+        if position < 0 or position + size > self.size:
             raise MalformedFileError(
-                f"{path} at byte {position} reaches outside of the table's {len(self.buffer)} bytes"
+                f"{_spell(path)} at byte {position} reaches outside of the table's {self.size} bytes"
             )
 
-    def convert(self, function: Callable[..., Any], arguments: tuple[Any, ...], path: str) -> Any:
+    def convert(self, function: Callable[..., Any], arguments: tuple[Any, ...], path: _Path) -> Any:
         try:
             return function(*arguments)
         except ValueError as error:
-            raise MalformedFileError(f"{path} has a value that is not allowed: {error}") from None
+            raise MalformedFileError(f"{_spell(path)} has a value that is not allowed: {error}") from None

@@ -11,6 +11,7 @@ import platform
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -149,8 +150,6 @@ class CpuSegment:
 
     def __init__(self, executable: CpuExecutable, segment: Segment) -> None:
         self.segment = segment
-        self.staging_inputs = tuple(map(_staging, segment.inputs))
-        self.staging_outputs = tuple(map(_staging, segment.outputs))
         self._executable = executable
         self._run = executable.entry(abi.run_entry(segment.name))
         self._inputs = (ctypes.c_void_p * len(segment.inputs))()
@@ -159,6 +158,14 @@ class CpuSegment:
         self._call.inputs = ctypes.addressof(self._inputs)
         self._call.outputs = ctypes.addressof(self._outputs)
         self._call_address = ctypes.addressof(self._call)
+
+    @cached_property
+    def staging_inputs(self) -> tuple[Array, ...]:
+        return tuple(map(_staging, self.segment.inputs))
+
+    @cached_property
+    def staging_outputs(self) -> tuple[Array, ...]:
+        return tuple(map(_staging, self.segment.outputs))
 
     def move_arena(self, address: int) -> None:
         self._call.arena = address
@@ -247,5 +254,6 @@ def _prepare_forked_child() -> None:
         executable.prepare_forked_child()
 
 
+host_features()  # known from now on: every load asks
 atexit.register(_close_all)
 os.register_at_fork(after_in_child=_prepare_forked_child)

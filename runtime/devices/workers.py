@@ -27,10 +27,10 @@ class Workers:
 
     def __init__(self, entry: int, pool: int, count: int) -> None:
         self._pool = abi.Pool.from_address(pool)
-        worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(entry)
         self._threads: list[threading.Thread] = []
         if count <= 0:
             return
+        worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(entry)
         try:
             with no_signals():
                 for number in range(1, count + 1):
