@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from . import arithmetic, conversion, movement
+from . import arithmetic, asynchronous, conversion, movement
 from .memory import SHARED_BASE, Array, GlobalMemory
 from .program import Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
@@ -27,6 +27,7 @@ _DECODERS: dict[str, Decoder] = {
     **dict.fromkeys(("neg", "abs", "not", "sqrt", "rcp"), arithmetic.decode_unary),
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
     "dp4a": arithmetic.decode_dot,
+    "cp": asynchronous.decode_asynchronous,
     **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
     **dict.fromkeys(("popc", "clz"), arithmetic.decode_count),
     "bfe": arithmetic.decode_extract_bits,

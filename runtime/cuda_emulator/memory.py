@@ -155,6 +155,13 @@ class WindowMemory:
                 self._check_write(offsets + byte, owners, lanes)
         _scatter(self._flat, offsets, values)
 
+    def announce(self, owners: Array, lanes: Array, addresses: Array, size: int) -> None:
+        """`size` bytes at each of `addresses` are on their way from elsewhere: what was there must not be read."""
+        offsets = self._offsets(owners, addresses, size)
+        for byte in range(size):
+            self._check_write(offsets + byte, owners, lanes)
+            self._written[offsets + byte] = False
+
     def _offsets(self, owners: Array, addresses: Array, size: int) -> Array:
         offsets = addresses.astype(np.int64) - self.base
         wrong = np.flatnonzero((offsets < 0) | (offsets + size > self.size))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UnsupportedError
+from .copies import PendingCopies
 from .memory import LOCAL_BASE, SHARED_BASE, GlobalMemory, WindowMemory
 from .ptx import WIDTHS, Immediate, Instruction, Kernel, Operand, Register, Symbol
 
@@ -75,6 +76,7 @@ class Program:
             sizes[variable.space] = start + variable.size
         self.shared = WindowMemory(SHARED_BASE, sizes["shared"], blocks, checked=True)
         self.local = WindowMemory(LOCAL_BASE, sizes["local"], self.lanes)
+        self.copies = PendingCopies(self.lanes)
         self._special = self._special_registers()
 
     def _special_registers(self) -> dict[str, Array]:
@@ -97,6 +99,7 @@ class Program:
         self._special["%ctaid.x"][:] = self.block_of_lane + first_block
         self.parameters = parameters
         self.shared.forget()
+        self.copies.forget()
 
     # -- operands
 

@@ -28,7 +28,7 @@ from .block import SharedMemory, barrier, block_tiles, thread_index
 from .left_side import Column, LeftSide, Row
 from .predicated import under
 from .sliding import split_index
-from .staging import Staging, commit, wait
+from .staging import Staging, commit, has_asynchronous_copies, wait
 
 _GROUP = 4
 """Neighbouring columns, and steps of k, that are loaded together."""
@@ -86,15 +86,11 @@ class OuterProduct:
 
     @property
     def _stages(self) -> int:
-        return max(2, min(_STAGES, self._steps)) if self._is_asynchronous else 1
+        return max(2, min(_STAGES, self._steps)) if has_asynchronous_copies(self.target) else 1
 
     @property
     def _steps(self) -> int:
         return -(-self.k // self.tile.depth)
-
-    @property
-    def _is_asynchronous(self) -> bool:
-        return self._left_staging.is_asynchronous and self._right_staging.is_asynchronous
 
     @property
     def _left_staging(self) -> Staging:
@@ -134,7 +130,7 @@ class OuterProduct:
         right_at = f.add(f.mul(slice, i64(self._slice_depth * self._right_pitch)), f.mul(tx, i64(self._right_size)))
         right_at = f.add(right_at, i64(self._left_bytes))
         barrier(f)  # what the tile before left in the ring has been read
-        if not self._is_asynchronous:
+        if self._stages == 1:
             with f.loop(0, self._steps, carried=zeros) as step:
                 copies.issue(f, ring, step.index)
                 barrier(f)

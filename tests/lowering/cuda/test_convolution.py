@@ -77,7 +77,7 @@ def check_convolution(
 
 
 @pytest.mark.parametrize("types", TYPES, ids=str)
-@pytest.mark.parametrize("capability", ["sm_75"])
+@pytest.mark.parametrize("capability", ["sm_75", "sm_80"])
 @EXAMPLES
 @given(
     geometry=geometries(st.sampled_from([1, 2, 3, 4, 8, 16, 20]), largest=7),
@@ -94,7 +94,7 @@ def test_convolution(capability: str, types: Sequence[Any], **case: Any) -> None
 def test_more_steps_than_stages_and_whole_tiles() -> None:
     geometry = Geometry((1, 8, 8, 16), (3, 3), pad=(1, 1, 1, 1))
     for tile in ((32, 32), (64, 64)):
-        check_convolution("sm_75", TYPES[0], geometry, 64, tile, pad_value=0, blocks=1, seed=0)
+        check_convolution("sm_80", TYPES[0], geometry, 64, tile, pad_value=0, blocks=1, seed=0)
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
