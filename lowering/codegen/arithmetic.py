@@ -155,6 +155,11 @@ class Arithmetic:
         result.multiple = gcd(a.divisor, b.divisor)
         return result
 
+    def any(self, mask: Value) -> Value:
+        """Whether any lane of <N x i1> is set (i1)."""
+        bits = f"i{lanes_of(mask.type)}"
+        return self.icmp("ne", self.bitcast(mask, bits), self.const(bits, 0))
+
     def min(self, a: Value, b: Value) -> Value:
         """The smaller of two signed integers."""
         return self._extremum(min, "llvm.smin", a, b)

@@ -13,7 +13,7 @@ from typing import cast
 
 from ..target import Target
 from . import assembler
-from .emit import ATTRIBUTES, OUTLINED
+from .emit import ATTRIBUTES, OUTLINED, UNLIKELY
 
 _PROGRAM = Path(assembler.__file__)
 _WORTH_A_PROCESS = 256 * 1024
@@ -72,7 +72,8 @@ def _take(left: list[int]) -> int | None:
 
 def _attributes(target: Target) -> str:
     common = f'attributes {ATTRIBUTES} = {{ nounwind "no-builtins" "tune-cpu"="{target.cpu}" }}\n'
-    return common + f"attributes {OUTLINED} = {{ noinline }}\n"
+    weights = f'{UNLIKELY} = !{{!"branch_weights", i32 1, i32 1000}}\n'
+    return common + f"attributes {OUTLINED} = {{ noinline }}\n" + weights
 
 
 def _machine(target: Target) -> tuple[str, str, str]:

@@ -370,7 +370,8 @@ def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
     shifted = ShiftedScale.of(operation)
     if shifted is not None:
         return shifted.emit(body.f, body.get(shifted.x))
-    return apply_scale(body.f, operation, *body.operands(operation))
+    scope = body.scope
+    return apply_scale(body.f, scope.target, operation, *body.operands(operation), scope.mask)
 
 
 @_rule(arith.ConstantOp)

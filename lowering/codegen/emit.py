@@ -36,6 +36,9 @@ ATTRIBUTES = "#0"
 OUTLINED = "#1"
 """That of functions which several places of a kernel share, as it would be too long with a copy at each."""
 
+UNLIKELY = "!0"
+"""The weights, which `assemble` defines, of a branch that is hardly ever taken."""
+
 
 class Branch:
     """A region entered under a condition; `results` are its yielded values, or the alternatives if not entered."""
@@ -95,7 +98,7 @@ class Function(Arithmetic):
         """`parameters` are (type with attributes such as "ptr noalias", name without %)."""
         super().__init__()
         self.name = name
-        self.arguments = [Value(type.split(" ", 1)[0], f"%{name}") for type, name in parameters]
+        self.arguments = [Value(_without_attributes(type), f"%{name}") for type, name in parameters]
         self._parameters = [f"{type} %{name}" for type, name in parameters]
         self._header = f"define {linkage} {result} @{name}", f"{ATTRIBUTES} {attributes} {{\nentry:\n"
         self._allocations: list[str] = []
@@ -123,7 +126,7 @@ class Function(Arithmetic):
     def add_parameter(self, type: str, name: str) -> Value:
         """One more parameter, behind the others."""
         self._parameters.append(f"{type} %{name}")
-        return Value(type.split(" ", 1)[0], f"%{name}")
+        return Value(_without_attributes(type), f"%{name}")
 
     def attach(self, helper: Function) -> None:
         """Lets the finished `helper`, which this function calls, come with it."""
@@ -222,8 +225,9 @@ class Function(Arithmetic):
     def branch(self, label: str) -> None:
         self._lines.append(f"  br label %{label}")
 
-    def branch_if(self, condition: Value, then: str, otherwise: str) -> None:
-        self._lines.append(f"  br i1 {condition.text}, label %{then}, label %{otherwise}")
+    def branch_if(self, condition: Value, then: str, otherwise: str, *, unlikely: bool = False) -> None:
+        weights = f", !prof {UNLIKELY}" if unlikely else ""
+        self._lines.append(f"  br i1 {condition.text}, label %{then}, label %{otherwise}{weights}")
 
     def phi(self, type: str, sources: dict[str, Value | None]) -> Phi:
         """A phi of the current block by the label it came from; sources still None are set later."""
@@ -297,12 +301,17 @@ class Function(Arithmetic):
         return value if value.type == type else self.bitcast(value, type)
 
     @contextmanager
-    def if_(self, condition: Value, alternatives: Sequence[Value] = ()) -> Iterator[Branch]:
-        """The body runs when `condition` (i1) holds; what it yields, or else `alternatives`, are the results."""
+    def if_(
+        self, condition: Value, alternatives: Sequence[Value] = (), *, unlikely: bool = False
+    ) -> Iterator[Branch]:
+        """The body runs when `condition` (i1) holds; what it yields, or else `alternatives`, are the results.
+
+        It is put out of the way where that is `unlikely`.
+        """
         then, exit = self.label("then"), self.label("endif")
         others = [self._bits(value) for value in alternatives]
         before = self._block
-        self.branch_if(condition, then, exit)
+        self.branch_if(condition, then, exit, unlikely=unlikely)
         self.place(then)
         branch = Branch()
         yield branch
@@ -327,6 +336,11 @@ def _known_trips(lower: Value, upper: Value, step: Value) -> int | None:
 
 def _known_align(type: str, pointer: Value) -> int:
     return max(_natural_align(type), pointer.multiple)
+
+
+def _without_attributes(type: str) -> str:
+    """The type of a parameter, a vector's too, behind which attributes stand."""
+    return type[: type.index(">") + 1] if type.startswith("<") else type.split(" ", 1)[0]
 
 
 def _natural_align(type: str) -> int:

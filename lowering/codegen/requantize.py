@@ -11,6 +11,8 @@ costs two multiplications, two additions, two shuffles and a shift.
 Telling negative values from others costs four more. They round otherwise, but stay at most 0: for value < 0 and
 shift >= 32, value * multiplier + 2**(shift - 1) + 2**30 < 2**shift. So where a zero point is added and then a limit not
 below it enforced, as after a ReLU, their rounding does not matter.
+
+Results that are limited to bytes take fewer still where a CPU has fused multiply-adds: see `float_scale`.
 """
 
 from __future__ import annotations
@@ -20,19 +22,39 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Operation, SSAValue
 
 from ..dialects.scalar import ApplyScaleOp
+from ..target import Target
 from .emit import Function
+from .float_scale import scale_in_float
 from .shifted_scale import constant_integer
 from .types import I32, I64, Value, bits_of, lanes_of, vector_type
 
 
-def apply_scale(f: Function, operation: ApplyScaleOp, value: Value, multiplier: Value, shift: Value) -> Value:
-    """The i32 result for `value` (i32 or i48), `multiplier` (i32) and `shift` (i8), all of the same number of lanes."""
+def apply_scale(
+    f: Function,
+    target: Target,
+    operation: ApplyScaleOp,
+    value: Value,
+    multiplier: Value,
+    shift: Value,
+    mask: Value | None,
+) -> Value:
+    """The i32 result for `value` (i32 or i48), `multiplier` (i32) and `shift` (i8), all of the same number of lanes;
+    those outside of `mask` may be anything."""
     double_round = operation.double_round
     high_half = operation.high_half is not None
-    signs = double_round and not (high_half and _negative_vanish(operation))
+    low, high = _limits(operation)
+    signs = double_round and not (high_half and low >= 0)
     lanes = lanes_of(value.type)
     if value.type == vector_type(I32, lanes) and lanes % 2 == 0:
-        return _scale_pairs(f, operation, value, multiplier, shift, signs=signs)
+
+        def exact(f: Function, value: Value, multiplier: Value, shift: Value) -> Value:
+            return _scale_pairs(f, operation, value, multiplier, shift, signs=signs)
+
+        first = min(low, 0)
+        narrow = first > -256 and high < first + 256
+        if double_round and high_half and narrow and target.fma and target.has("avx2"):
+            return scale_in_float(f, value, multiplier, shift, first, exact, mask, signs=signs)
+        return exact(f, value, multiplier, shift)
     wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
     negative = wide if bits_of(value.type) <= 32 else f.ashr(wide, f.const(wide.type, 32))
     amount = f.cast("zext", shift, I64)
@@ -93,34 +115,33 @@ def _sum(
     return f.add(f.op("mul", value, multiplier), rounding)
 
 
-def _negative_vanish(operation: ApplyScaleOp) -> bool:
-    """Whether every result up to 0 ends as the same value: alone, plus a zero point, limited from below by that."""
+def _limits(operation: ApplyScaleOp) -> tuple[int, int]:
+    """(low, high): results below low all end as the same value, and so do those above high. A result may have a zero
+    point added, be limited, and be truncated where nothing is lost by that."""
     value: SSAValue = operation.output
-    zero_point, limits = 0, (-(1 << 31), (1 << 31) - 1)
+    zero_point, low, high = 0, -(1 << 31), (1 << 31) - 1
     consumer = _only_consumer(value)
     if isinstance(consumer, arith.AddiOp):
         added = constant_integer(consumer.rhs if consumer.lhs is value else consumer.lhs)
         if added is None:
-            return False
+            return low, high
         zero_point, value, consumer = added, consumer.result, _only_consumer(consumer.result)
     while isinstance(consumer, arith.MaxSIOp | arith.MinSIOp | arith.TruncIOp):
         if isinstance(consumer, arith.TruncIOp):
             assert isinstance(consumer.result.type, IntegerType)
             half = 1 << (consumer.result.type.width.data - 1)
-            if not -half <= limits[0] <= zero_point <= limits[1] < half:
-                return False
+            if not -half <= low <= high < half:
+                break
         else:
             limit = constant_integer(consumer.rhs if consumer.lhs is value else consumer.lhs)
             if limit is None:
-                return False
+                break
             if isinstance(consumer, arith.MaxSIOp):
-                if limit >= zero_point:
-                    return True
-                limits = max(limits[0], limit), limits[1]
+                low, high = max(low, limit), max(high, limit)
             else:
-                limits = limits[0], min(limits[1], limit)
+                low, high = min(low, limit), min(high, limit)
         value, consumer = consumer.results[0], _only_consumer(consumer.results[0])
-    return False
+    return low - zero_point, high - zero_point
 
 
 def _only_consumer(value: SSAValue) -> Operation | None:
