@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...runtime.errors import ArgumentError
 from ..contraction import Contraction
 from ..target import Target, Tile
+from .block_tile import choose_block_tile
 from .register_tile import register_tile
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -34,5 +35,8 @@ def from_name(name: str) -> Target:
 
 
 def tile(target: Target, contraction: Contraction) -> Tile:
-    """The register tile of a thread for `contraction`, one product a step."""
+    """The tile of a block for convolutions, the register tile of a thread for the rest; one product a step."""
+    if contraction.op_type == "conv_2d":
+        block = choose_block_tile(contraction)
+        return Tile(block.rows, block.columns, 1)
     return register_tile(target, contraction, 1)

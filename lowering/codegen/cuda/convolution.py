@@ -18,18 +18,15 @@ from .left_side import WindowRows
 from .outer_product import OuterProduct
 from .sliding import split_index
 
-_MOST_ELEMENTS = 1 << 31
-"""Of images, whose places are computed in 32 bits."""
-
 
 def emit_convolution(context: KernelContext, root: Conv2DOp) -> Grid | None:
-    """Emits a convolution; None for tiles that a program asks for and no block has, and for enormous images."""
+    """Emits a convolution; None for tiles that a program asks for and no block has."""
     image, filter, result = (tensor_type(value) for value in (root.image, root.filter, root.result))
     images, height, width, channels = image.get_shape()
     _, out_height, out_width, n = result.get_shape()
     _, _, n0, k0 = filter.get_shape()
     tile = block_tile(root.rows.value.data, n0)
-    if tile is None or k0 != 1 or root.lhs_offset is not None or prod(image.get_shape()) >= _MOST_ELEMENTS:
+    if tile is None or k0 != 1 or root.lhs_offset is not None:
         return None
     top, _, left, _ = integers(root.pad)
     kernel = pair(root.kernel)

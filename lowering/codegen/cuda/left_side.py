@@ -14,7 +14,7 @@ pass over a copy of the image with a fourth channel takes; its products take 1.5
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 from typing import Protocol
 
 from ..arithmetic import i64
@@ -30,7 +30,7 @@ _VECTOR_BYTES = 16
 @dataclass(frozen=True)
 class Row:
     """The address of a row's first element, which for a window may lie outside of the image, with the image row and
-    column (i32) there; `there` says whether it is a row of the matrix (None: it is)."""
+    column there; `there` says whether it is a row of the matrix (None: it is)."""
 
     address: Value
     top: Value | None = None
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """How many bytes, image rows and columns (i32) a column lies from its row's first; `there` as in `Row`."""
+    """How many bytes, image rows and columns a column lies from its row's first; `there` as in `Row`."""
 
     offset: Value
     down: Value | None = None
@@ -122,30 +122,40 @@ class WindowRows:
     def _size(self) -> int:
         return bits_of(self.element) // 8
 
+    @property
+    def _index(self) -> str:
+        """The type of places in the image: a GPU divides in 32 bits."""
+        return I32 if self.images * prod(self.window.image) * self.channels < 1 << 31 else I64
+
     def row(self, f: Function, batch: Value, m: Value) -> Row:
         window, (height, width) = self.window, self.window.output
-        index = _narrow(f, m)
-        pixels = f.const(I32, height * width)
+        index = _index(f, m, self._index)
+        pixels = f.const(self._index, height * width)
         image, pixel = f.udiv(index, pixels), f.urem(index, pixels)
-        oh, ow = f.udiv(pixel, f.const(I32, width)), f.urem(pixel, f.const(I32, width))
+        oh, ow = f.udiv(pixel, f.const(self._index, width)), f.urem(pixel, f.const(self._index, width))
         top, left = (
-            f.sub(f.mul(at, f.const(I32, stride)), f.const(I32, before))
+            f.sub(f.mul(at, f.const(self._index, stride)), f.const(self._index, before))
             for at, stride, before in zip((oh, ow), window.strides, window.before, strict=True)
         )
-        line = f.add(f.mul(image, f.const(I32, window.image[0])), top)
-        first = f.add(f.mul(line, f.const(I32, window.image[1])), left)
+        line = f.add(f.mul(image, f.const(self._index, window.image[0])), top)
+        first = f.add(f.mul(line, f.const(self._index, window.image[1])), left)
         address = f.gep(self.pointer, f.mul(f.cast("sext", first, I64), i64(self.channels * self._size)))
         rows = self.images * height * width
         return Row(address, top, left, None if self.whole_rows else f.icmp("ult", m, i64(rows)))
 
     def column(self, f: Function, k: Value) -> Column:
         window, run = self.window, self.window.kernel[1] * self.channels
-        index = _narrow(f, k)
-        kh, rest = f.udiv(index, f.const(I32, run)), f.urem(index, f.const(I32, run))
-        kw, channel = f.udiv(rest, f.const(I32, self.channels)), f.urem(rest, f.const(I32, self.channels))
-        down, right = (f.mul(at, f.const(I32, step)) for at, step in zip((kh, kw), window.dilations, strict=True))
-        pixel = f.add(f.mul(down, f.const(I32, window.image[1])), right)
-        element = f.add(f.mul(pixel, f.const(I32, self.channels)), channel)
+        index = _index(f, k, self._index)
+        kh, rest = f.udiv(index, f.const(self._index, run)), f.urem(index, f.const(self._index, run))
+        kw, channel = (
+            f.udiv(rest, f.const(self._index, self.channels)),
+            f.urem(rest, f.const(self._index, self.channels)),
+        )
+        down, right = (
+            f.mul(at, f.const(self._index, step)) for at, step in zip((kh, kw), window.dilations, strict=True)
+        )
+        pixel = f.add(f.mul(down, f.const(self._index, window.image[1])), right)
+        element = f.add(f.mul(pixel, f.const(self._index, self.channels)), channel)
         there = None if self.whole_columns else f.icmp("ult", k, i64(window.kernel[0] * run))
         return Column(f.mul(f.cast("zext", element, I64), i64(self._size)), down, right, there)
 
@@ -156,13 +166,15 @@ class WindowRows:
             if self.window.reaches_out(axis):
                 assert first is not None and step is not None
                 # As an unsigned number, what is in front of the image is beyond it.
-                conditions.append(f.icmp("ult", f.add(first, step), f.const(I32, self.window.image[axis])))
+                conditions.append(f.icmp("ult", f.add(first, step), f.const(self._index, self.window.image[axis])))
         return f.gep(row.address, column.offset), all_of(f, conditions)
 
 
-def _narrow(f: Function, index: Value) -> Value:
-    """As i32, in which a GPU divides."""
-    narrow = f.cast("trunc", index, I32) if index.constant is None else f.const(I32, index.constant)
+def _index(f: Function, index: Value, type: str) -> Value:
+    """An i64 as `type`."""
+    if type == I64 or index.constant is not None:
+        return f.const(type, index.constant) if index.constant is not None else index
+    narrow = f.cast("trunc", index, type)
     narrow.multiple = gcd(index.multiple, _VECTOR_BYTES)
     return narrow
 
