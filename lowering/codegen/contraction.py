@@ -17,6 +17,7 @@ from .kernel import KernelContext
 from .microkernel import Microkernel
 from .panel import Conversion, copy_run, fill_run, row_stride
 from .product import Product, product_of
+from .register_output import RegisterOutput
 from .runtime_matmul import emit_runtime_matmul
 from .sweep import LeftSide, Sweep
 from .tile_output import Indices, TileOutput, row_indices
@@ -122,8 +123,17 @@ def emit_sweep(
     """Emits the product of `left` with the panels `right`, n columns in all; returns scratch bytes per thread."""
     output = tile_output(context, root, sweep.kernel.product, sweep.kernel.n0, n, indices)
     pointer = context.tensor(right).pointer
+    at_once = RegisterOutput.of(sweep, output)
     sweep.emit(
-        context.f, left, pointer, context.scratch, context.thread, context.threads, output.finish, output.prefetch
+        context.f,
+        left,
+        pointer,
+        context.scratch,
+        context.thread,
+        context.threads,
+        output.finish,
+        output.prefetch,
+        at_once,
     )
     return sweep.scratch_bytes(left)
 

@@ -78,9 +78,26 @@ class Epilogue:
             return True
         if any(isinstance(op, IndexOp) for op in self.generic.body.block.ops):
             return False
-        accesses = [access for access in self._inputs if access is not None]
-        accesses += [access for outs in self._results for access in outs]
-        return all(self._is_linear_in_rows(access) for access in accesses)
+        return all(self._is_linear_in_rows(access) for access in self.accesses)
+
+    @property
+    def accesses(self) -> list[Access]:
+        """What is read besides the root's result, and what is written."""
+        if self.generic is None:
+            return self._plain
+        return [*(access for access in self._inputs if access), *(access for outs in self._results for access in outs)]
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether elements are read that differ from row to row."""
+        if self.generic is None:
+            return False
+        last = self._order.index(len(self.shape) - 1)
+        inputs = (access for access in self._inputs if access)
+        return any(
+            access.quasi or any(stride != 0 for loop, stride in enumerate(access.strides) if loop != last)
+            for access in inputs
+        )
 
     @property
     def permutes_bytes(self) -> bool:
@@ -119,15 +136,10 @@ class Epilogue:
     @cached_property
     def _streamed(self) -> list[Access]:
         """Where elements lie that are too many for the second cache, contiguous along the last dimension."""
-        if self.generic is None:
-            accesses, last = self._plain, len(self.shape) - 1
-        else:
-            accesses = [access for access in self._inputs if access is not None]
-            accesses += [access for outs in self._results for access in outs]
-            last = self._order.index(len(self.shape) - 1)
+        last = len(self.shape) - 1 if self.generic is None else self._order.index(len(self.shape) - 1)
         return [
             access
-            for access in accesses
+            for access in self.accesses
             if isinstance(access.tensor.nbytes, int)
             and access.tensor.nbytes >= _STREAMED_BYTES
             and access.tensor.fill is None

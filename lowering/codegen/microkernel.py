@@ -7,7 +7,9 @@ on m0 + V loads, so that with m0 and V chosen by the target (`targets/x86.py`) a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from .arithmetic import i64
 from .emit import OUTLINED, Function
@@ -19,6 +21,19 @@ _BODY = 48
 
 _OPEN_UNROLL = 4
 """Steps of one iteration where their number is known only at run time: the rest is done one by one."""
+
+
+class Finish(Protocol):
+    """What becomes of the sums of a tile while they are in registers."""
+
+    @property
+    def parameters(self) -> Sequence[tuple[str, str]]:
+        """What the function of a tile needs to be told for it."""
+        ...
+
+    def emit(self, f: Function, sums: Sequence[Value]) -> None:
+        """Finishes the registers of a tile, row by row."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,20 @@ class Microkernel:
             return self.right_stride
         return self.n0 * self.product.k0 * bits_of(self.product.right) // 8
 
-    def function(self, name: str, steps: int | None, *, accumulate: bool, stored: Product | None = None) -> Function:
+    def function(
+        self,
+        name: str,
+        steps: int | None,
+        *,
+        accumulate: bool,
+        stored: Product | None = None,
+        finish: Finish | None = None,
+    ) -> Function:
         """name(left, right, sums): adds `steps` steps to the tile at `sums`, or with `accumulate` False overwrites it.
 
         Without `steps` their number is a fourth argument. With `stored`, how the panel in memory would be multiplied,
-        `right` is that panel, and what this kernel reads in its place is left at a fourth argument.
+        `right` is that panel, and what this kernel reads in its place is left at a fourth argument. With `finish` the
+        sums are not stored, but finished.
 
         It is a function of its own so that the whole register file is its own: inlined, the constants of an epilogue
         would be kept in registers across it, and accumulators would be spilled in the innermost loop.
@@ -69,27 +93,32 @@ class Microkernel:
             parameters.append(("i64", "steps"))
         if stored is not None:
             parameters.append(("ptr noalias", "unpacked"))
-        f = Function(name, parameters, attributes=OUTLINED)
-        self._emit(f, steps, accumulate=accumulate, stored=stored)
+        f = Function(name, [*parameters, *(finish.parameters if finish else ())], attributes=OUTLINED)
+        arguments = f.arguments[: len(parameters)]
+        values = self._sums(f, arguments, steps, stored)
+        if finish is not None:
+            assert not accumulate
+            finish.emit(f, values)
+            return f
+        slots = [f.gep(arguments[2], offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
+        alignment = min(64, self.vector_bytes)
+        add = f.fadd if is_float(self.product.accumulator) else f.add
+        for value, slot in zip(values, slots, strict=True):
+            total = add(f.load(self.product.sums, slot, alignment), value) if accumulate else value
+            f.store(total, slot, alignment)
         return f
 
-    def _emit(self, f: Function, steps: int | None, *, accumulate: bool, stored: Product | None) -> None:
-        left, right, sums, *rest = f.arguments
+    def _sums(self, f: Function, arguments: list[Value], steps: int | None, stored: Product | None) -> list[Value]:
+        """The registers of the tile, row by row."""
+        left, right, _, *rest = arguments
         pointers = [left, right, *([rest.pop()] if stored is not None else [])]
-        slots = [f.gep(sums, offset) for offset in range(0, self.tile_bytes, self.vector_bytes)]
-        alignment = min(64, self.vector_bytes)
         values = [f.zero(self.product.sums)] * (-(-self.m0 // self.product.rows) * self.product.rows * self._vectors)
         if steps is not None and self.segments > 1:
             values = self._segments(f, pointers, values, steps // self.segments, stored)
         else:
             for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
                 pointers, values = self._steps(f, pointers, values, number, unroll, stored)
-        if self.product.rows == 2:
-            values = self._rows_of_pairs(f, values)
-        add = f.fadd if is_float(self.product.accumulator) else f.add
-        for value, slot in zip(values, slots, strict=True):
-            total = add(f.load(self.product.sums, slot, alignment), value) if accumulate else value
-            f.store(total, slot, alignment)
+        return self._rows_of_pairs(f, values) if self.product.rows == 2 else values
 
     def _segments(
         self, f: Function, pointers: list[Value], values: list[Value], steps: int, stored: Product | None

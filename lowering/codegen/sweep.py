@@ -19,6 +19,7 @@ from typing import Protocol
 
 from .arithmetic import i64
 from .emit import Function
+from .microkernel import Finish as FinishInRegisters
 from .microkernel import Microkernel
 from .product import Product
 from .types import Value
@@ -55,6 +56,12 @@ Prefetch = Callable[[Function, Value, Value, int, Value], None]
 
 Finish = Callable[[Function, Value, Value, Value, tuple[Value, Value], Value], None]
 """finish(f, sums, batch, row, rows, panel): rows [row + rows[0], row + rows[1]) of that panel are final in `sums`."""
+
+
+class FinishAtOnce(FinishInRegisters, Protocol):
+    """What finishes tiles in registers, and what is passed to the function of a tile for it."""
+
+    def arguments(self, batch: Value, row: Value, panel: Value) -> list[Value]: ...
 
 
 @dataclass(frozen=True)
@@ -144,14 +151,18 @@ class Sweep:
         threads: Value,
         finish: Finish,
         prefetch: Prefetch,
+        at_once: FinishAtOnce | None = None,
     ) -> None:
-        """Emits thread `thread`'s share. `scratch` holds `sums_bytes`, then what `left` keeps there."""
+        """Emits thread `thread`'s share. `scratch` holds `sums_bytes`, then what `left` keeps there.
+
+        Tiles are finished `at_once` where that is given, else by `finish`.
+        """
         first = self._first_unit(f, thread, threads)
         last = self._first_unit(f, f.add(thread, i64(1)), threads)
         prepared = f.gep(scratch, self._prepared_offset)
-        f.attach(self._tile(f))
+        f.attach(self._tile(f, at_once))
         if self.stored is not None:
-            f.attach(self._tile(f, first=True))
+            f.attach(self._tile(f, None, first=True))
         unpacked = f.gep(scratch, self._unpacked_offset(left))
         with f.loop(first, last, carried=[i64(-1)]) as unit:
             panel = f.urem(unit.index, i64(self.panels))
@@ -175,9 +186,24 @@ class Sweep:
             def prefetch_tile(row: Value, batch: Value = batch, panel: Value = panel) -> None:
                 prefetch(f, batch, row, self.kernel.m0, panel)
 
+            def tile(
+                rows: Value, right: Value, sums: Value, row: Value, batch: Value = batch, panel: Value = panel
+            ) -> None:
+                finishing = at_once.arguments(batch, row, panel) if at_once else []
+                f.call("void", _tile_name(f), [rows, right, sums, *finishing])
+
             right_side = right_address, unpacked
             self._block_times_panel(
-                f, rows_address, right_side, scratch, nominal, start, tiles, finish_tile, prefetch_tile
+                f,
+                rows_address,
+                right_side,
+                scratch,
+                nominal,
+                start,
+                tiles,
+                tile,
+                None if at_once else finish_tile,
+                prefetch_tile,
             )
             unit.yield_(block_of_all)
 
@@ -194,11 +220,11 @@ class Sweep:
         unit = f.select(f.icmp("ult", rest, i64(full_work)), in_full, in_last)
         return f.add(f.mul(batch, i64(self.blocks * self.panels)), unit)
 
-    def _tile(self, f: Function, *, first: bool = False) -> Function:
+    def _tile(self, f: Function, at_once: FinishAtOnce | None, *, first: bool = False) -> Function:
         """The function that computes one tile over one block of k; with `first` one that widens the panel."""
         steps, accumulates = self.steps // self.k_blocks, self.k_blocks > 1
         if not first:
-            return self.kernel.function(_tile_name(f), steps, accumulate=accumulates)
+            return self.kernel.function(_tile_name(f), steps, accumulate=accumulates, finish=at_once)
         return self.kernel.function(_first_name(f), steps, accumulate=accumulates, stored=self.stored)
 
     def _block(self, f: Function, block: Value) -> tuple[Value, Value, Value, Value]:
@@ -225,7 +251,8 @@ class Sweep:
         nominal: Value,
         start: Value,
         tiles: Value,
-        finish: Callable[[Value, Value, Value], None],
+        compute: Callable[[Value, Value, Value, Value], None],
+        finish: Callable[[Value, Value, Value], None] | None,
         prefetch: Callable[[Value], None],
     ) -> None:
         kernel, parts = self.kernel, self.k_blocks
@@ -250,17 +277,17 @@ class Sweep:
                 if parts == 1:
                     prefetch(row)
                 if self.stored is None:
-                    f.call("void", _tile_name(f), [rows, right_part, sums])
+                    compute(rows, right_part, sums, row)
                 else:
                     is_first = f.icmp("eq", tile.index, i64(0))
                     with f.if_(is_first):
                         f.call("void", _first_name(f), [rows, in_memory, sums, right_part])
                     with f.if_(f.xor(is_first, f.const("i1", True))):
-                        f.call("void", _tile_name(f), [rows, right_part, sums])
-                if parts > 1:
+                        compute(rows, right_part, sums, row)
+                if finish is not None and parts > 1:
                     with f.if_(f.icmp("eq", part.index, i64(parts - 1))):
                         finish(sums, row, skip)
-                else:
+                elif finish is not None:
                     finish(sums, row, skip)
 
 

@@ -1,0 +1,95 @@
+"""From the sums of a tile in registers to the results of a region, where little is done with them.
+
+Storing sums, loading them again and counting the loop over them takes about two cycles a register, beside k / k0 for
+multiplying: 4 to 10 % of the time up to some 32 steps. So where the body is a few operations on floats its code follows
+the multiplications, once for every register of the tile. Requantisation gains nothing by it: it is bound by the same
+ports as the multiplications, and the loop over sums in memory lets more of both go on at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from xdsl.dialects import arith
+from xdsl.dialects.linalg.ops import YieldOp
+
+from .arithmetic import i64
+from .emit import Function
+from .microkernel import Microkernel
+from .product import narrow
+from .sweep import Sweep
+from .tile_output import TileOutput
+from .types import I64, Value, is_float
+
+_MOST_STEPS = 96
+"""Steps from which on too little is gained for the code that it takes."""
+_MOST_OPERATIONS = 8
+"""Of a body: more need registers of their own."""
+_SHORT = (
+    *(arith.AddfOp, arith.SubfOp, arith.MulfOp, arith.MaximumfOp, arith.MinimumfOp, arith.MaxnumfOp, arith.MinnumfOp),
+    *(arith.TruncFOp, arith.ExtFOp, YieldOp),
+)
+
+
+@dataclass(frozen=True)
+class RegisterOutput:
+    """Finishes tiles of `kernel` as `output`, of `n` columns, does those in memory."""
+
+    kernel: Microkernel
+    output: TileOutput
+    n: int
+
+    @staticmethod
+    def of(sweep: Sweep, output: TileOutput) -> RegisterOutput | None:
+        """None where it does not pay, or not work."""
+        epilogue, kernel = output.epilogue, sweep.kernel
+        body = epilogue.generic.body.block.ops if epilogue.generic is not None else ()
+        operations = [op for op in body if not isinstance(op, arith.ConstantOp)]
+        short = len(operations) <= _MOST_OPERATIONS and all(isinstance(op, _SHORT) for op in operations)
+        if not (output.target.avx512 and short and sweep.steps <= _MOST_STEPS):
+            return None
+        whole = sweep.stored is None and sweep.k_blocks == 1
+        if not whole or not is_float(output.accumulator) or output.lanes != kernel.product.lanes or output.lanes == 1:
+            return None
+        if not isinstance(output.n, int) or not epilogue.rows_are_linear or epilogue.context.scalars:
+            return None
+        # Rows that are finished twice must not read what finishing has overwritten.
+        if epilogue.reads_rows and sweep.m % kernel.m0:
+            return None
+        return RegisterOutput(kernel, output, output.n)
+
+    @cached_property
+    def _buffers(self) -> list[Value]:
+        """The arguments of the kernel that the body reads and writes."""
+        pointers = (access.tensor.pointer for access in self.output.epilogue.accesses if access.tensor.fill is None)
+        return list({pointer.text: pointer for pointer in pointers if pointer.text.startswith("%")}.values())
+
+    @property
+    def parameters(self) -> Sequence[tuple[str, str]]:
+        """Those of the kernel keep their names, by which the body knows them."""
+        buffers = [("ptr noalias", pointer.text[1:]) for pointer in self._buffers]
+        return [(I64, "finish_batch"), (I64, "finish_row"), (I64, "finish_panel"), *buffers]
+
+    def arguments(self, batch: Value, row: Value, panel: Value) -> list[Value]:
+        """What is passed for `parameters`."""
+        return [batch, row, panel, *self._buffers]
+
+    def emit(self, f: Function, sums: Sequence[Value]) -> None:
+        """Finishes the registers of a tile, row by row."""
+        output, lanes = self.output, self.output.lanes
+        batch, row, panel = (Value(I64, f"%finish_{name}") for name in ("batch", "row", "panel"))
+        first = i64(0) if self.n <= output.n0 else f.mul(panel, i64(output.n0))
+        vectors = output.n0 // lanes
+        for vector in range(vectors):
+            column, mask = f.add(first, i64(vector * lanes)), None
+            if column.constant is not None and column.constant >= self.n:
+                break
+            if self.n % lanes or (self.n % output.n0 and self.n > output.n0):
+                left = f.max(f.sub(i64(self.n), column), i64(0))
+                mask = f.tail_mask(f.min(left, i64(lanes)), lanes)
+            for line in range(self.kernel.m0):
+                value = narrow(f, output.target, sums[line * vectors + vector], output.result)
+                indices = output.indices(f, batch, f.add(row, i64(line)), column)
+                output.epilogue.emit(f, indices, value, mask)
