@@ -123,7 +123,9 @@ def emit_sweep(
     """Emits the product of `left` with the panels `right`, n columns in all; returns scratch bytes per thread."""
     output = tile_output(context, root, sweep.kernel.product, sweep.kernel.n0, n, indices)
     pointer = context.tensor(right).pointer
-    at_once = RegisterOutput.of(sweep, output)
+    at_once = None
+    if sweep.stored is None and sweep.k_blocks == 1:
+        at_once = RegisterOutput.of(sweep.kernel, sweep.m, sweep.steps, output)
     sweep.emit(
         context.f,
         left,

@@ -8,8 +8,8 @@ ports as the multiplications, and the loop over sums in memory lets more of both
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from xdsl.dialects import arith
@@ -19,7 +19,6 @@ from .arithmetic import i64
 from .emit import Function
 from .microkernel import Microkernel
 from .product import narrow
-from .sweep import Sweep
 from .tile_output import TileOutput
 from .types import I64, Value, is_float
 
@@ -35,34 +34,37 @@ _SHORT = (
 
 @dataclass(frozen=True)
 class RegisterOutput:
-    """Finishes tiles of `kernel` as `output`, of `n` columns, does those in memory."""
+    """Finishes tiles of `kernel` as `output`, of `n` columns, does those in memory.
+
+    Buffers whose addresses are no arguments of the kernel are `others`: what the body knows them as, and the address.
+    """
 
     kernel: Microkernel
     output: TileOutput
     n: int
+    others: Mapping[str, Value] = field(default_factory=dict)
 
     @staticmethod
-    def of(sweep: Sweep, output: TileOutput) -> RegisterOutput | None:
-        """None where it does not pay, or not work."""
-        epilogue, kernel = output.epilogue, sweep.kernel
+    def of(kernel: Microkernel, m: int, steps: int, output: TileOutput) -> RegisterOutput | None:
+        """For `m` rows and `steps` steps in one go; None where it does not pay, or not work."""
+        epilogue = output.epilogue
         body = epilogue.generic.body.block.ops if epilogue.generic is not None else ()
         operations = [op for op in body if not isinstance(op, arith.ConstantOp)]
         short = len(operations) <= _MOST_OPERATIONS and all(isinstance(op, _SHORT) for op in operations)
-        if not (output.target.avx512 and short and sweep.steps <= _MOST_STEPS):
+        if not (output.target.avx512 and short and steps <= _MOST_STEPS):
             return None
-        whole = sweep.stored is None and sweep.k_blocks == 1
-        if not whole or not is_float(output.accumulator) or output.lanes != kernel.product.lanes or output.lanes == 1:
+        if not is_float(output.accumulator) or output.lanes != kernel.product.lanes or output.lanes == 1:
             return None
         if not isinstance(output.n, int) or not epilogue.rows_are_linear or epilogue.context.scalars:
             return None
         # Rows that are finished twice must not read what finishing has overwritten.
-        if epilogue.reads_rows and sweep.m % kernel.m0:
+        if epilogue.reads_rows and m % kernel.m0:
             return None
         return RegisterOutput(kernel, output, output.n)
 
     @cached_property
     def _buffers(self) -> list[Value]:
-        """The arguments of the kernel that the body reads and writes."""
+        """The addresses of what the body reads and writes."""
         pointers = (access.tensor.pointer for access in self.output.epilogue.accesses if access.tensor.fill is None)
         return list({pointer.text: pointer for pointer in pointers if pointer.text.startswith("%")}.values())
 
@@ -74,7 +76,7 @@ class RegisterOutput:
 
     def arguments(self, batch: Value, row: Value, panel: Value) -> list[Value]:
         """What is passed for `parameters`."""
-        return [batch, row, panel, *self._buffers]
+        return [batch, row, panel, *(self.others.get(pointer.text, pointer) for pointer in self._buffers)]
 
     def emit(self, f: Function, sums: Sequence[Value]) -> None:
         """Finishes the registers of a tile, row by row."""

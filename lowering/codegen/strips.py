@@ -27,14 +27,18 @@ from .kernel import KernelContext
 from .microkernel import Microkernel
 from .panel import Conversion
 from .product import product_of
+from .register_output import RegisterOutput
 from .sliding import Sliding
-from .tile_output import row_indices
-from .types import I8, Value, memory_type, vector_type
+from .tile_output import TileOutput, row_indices
+from .types import I8, PTR, Value, memory_type, vector_type
 from .window import unpadded
 from .window_tile import Image
 
 _STRIP_BYTES = 192 * 1024
 """A strip, what it is made of and what becomes of it share an L2 of 1 MiB."""
+
+_STRIP = Value(PTR, "%strip")
+"""The address of a strip as the function of a tile knows it."""
 
 
 def emit_strips(context: KernelContext, strips: Strips) -> int:
@@ -69,12 +73,17 @@ class _Strips:
         self.out_rows = -(-self.out_height // self.count)
         self.rows = (self.out_rows - 1) * self.stride + self.window_rows
 
+        self.in_registers = None
+        output = self._output(_STRIP)
+        if not output.epilogue.reads_rows:
+            self.in_registers = RegisterOutput.of(self.kernel, self.pixels, self.steps, output)
+
     def emit(self) -> int:
         f, context = self.f, self.context
         strip_offset = -(-self.kernel.tile_bytes // 64) * 64
         left_offset = strip_offset + self.rows * self.row_bytes
         strip, prepared = f.gep(context.scratch, strip_offset), f.gep(context.scratch, left_offset)
-        f.attach(self.kernel.function(self._tile_name, self.steps, accumulate=False))
+        f.attach(self.kernel.function(self._tile_name, self.steps, accumulate=False, finish=self.in_registers))
         sliding = self._sliding(strip)
         for function in sliding.tile_functions():
             f.attach(function)
@@ -125,12 +134,23 @@ class _Strips:
         start, behind = f.mul(first, i64(self.width)), f.mul(end, i64(self.width))
         rows = self.left.block(f, prepared, i64(0), start, f.sub(behind, start))
         right = f.gep(context.tensor(root.rhs).pointer, f.mul(panel, i64(self.steps * self.kernel.panel_step_bytes)))
-        output = tile_output(context, root, self.kernel.product, self.n0, self.channels, row_indices(batched=False))
         origin = f.gep(base, f.mul(panel, i64(-4 * self.n0)))
-        strip = Tensor(origin, (self.pixels, self.n0), self.element)
-        output.epilogue.store_in(Access.of(strip, AffineMap.identity(2)))
+        output, in_registers = self._output(origin), self.in_registers
         with f.loop(start, behind, self.m0) as tile:
             row = f.min(tile.index, f.sub(behind, i64(self.m0)))
             left = f.gep(rows, f.mul(f.sub(row, start), i64(self.pitch)))
-            f.call("void", self._tile_name, [left, right, context.scratch])
-            output.finish(f, context.scratch, i64(0), row, (f.sub(tile.index, row), i64(self.m0)), panel)
+            arguments = [left, right, context.scratch]
+            if in_registers is not None:
+                in_registers = replace(in_registers, others={_STRIP.text: origin})
+                f.call("void", self._tile_name, [*arguments, *in_registers.arguments(i64(0), row, panel)])
+            else:
+                f.call("void", self._tile_name, arguments)
+                output.finish(f, context.scratch, i64(0), row, (f.sub(tile.index, row), i64(self.m0)), panel)
+
+    def _output(self, origin: Value) -> TileOutput:
+        """What takes tiles to the strip, in which element (0, 0) of the image, of a panel, would lie at `origin`."""
+        indices = row_indices(batched=False)
+        output = tile_output(self.context, self.strips.expand, self.kernel.product, self.n0, self.channels, indices)
+        strip = Tensor(origin, (self.pixels, self.n0), self.element)
+        output.epilogue.store_in(Access.of(strip, AffineMap.identity(2)))
+        return output
