@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ import tosaic.importers
 import tosaic.lowering
 import tosaic.runtime
 from tosaic.lowering.ir import functions, shape_of, tensor_type
-from tosaic.tosa.dialect import ConstShapeOp, SliceOp
 from tosaic.tosa.dialect.base import TosaOp
+from tosaic.tosa.dialect.layout import SliceOp
+from tosaic.tosa.dialect.shape import ConstShapeOp
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, i8
 from xdsl.dialects.func import ReturnOp
+from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
 from benchmarks.inputs import smooth_image
@@ -31,7 +33,9 @@ def first_layers(path: Path, windows: int, size: int) -> ModuleOp:
     batch, _, _, channels = shape_of(image)
     small = TensorType(tensor_type(image).get_element_type(), [batch, size, size, channels])
     Rewriter.replace_value_with_new_type(image, small)
-    before = {value: shape_of(value) for op in block.ops for value in op.results if isinstance(value.type, TensorType)}
+    before: dict[SSAValue, Sequence[int]] = {}
+    for op in block.ops:
+        before |= {value: shape_of(value) for value in op.results if isinstance(value.type, TensorType)}
     result, rest = image, False
     kept = 0
     operations = list(block.ops)
@@ -41,9 +45,9 @@ def first_layers(path: Path, windows: int, size: int) -> ModuleOp:
         if not rest and isinstance(op, TosaOp) and op.operands:
             if isinstance(op, SliceOp):
                 cut = np.subtract(before[op.input1], shape_of(op.output))
-                size = ConstShapeOp(np.subtract(shape_of(op.input1), cut))
-                block.insert_op_before(size, op)
-                op.operands[2] = size.output
+                kept_size = ConstShapeOp(np.subtract(shape_of(op.input1), cut))
+                block.insert_op_before(kept_size, op)
+                op.operands[2] = kept_size.output
             op.refresh_types()
             result = op.results[0]
     Rewriter.erase_op(operations.pop())
