@@ -35,7 +35,8 @@ def deploy(model: Path, artifact: Path, *options: str, cache: Path | None = None
     cache: the folder to keep compiled programs in; by default one of this call, so that everything is compiled.
     """
     with tempfile.TemporaryDirectory() as fresh:
-        environment = {**os.environ, "XDG_CACHE_HOME": str(cache or fresh)}
+        # What pip installs comes with .pyc files; those of a clone are kept too, so that nobody compiles Python here.
+        environment = {**os.environ, "XDG_CACHE_HOME": str(cache or fresh), "PYTHONDONTWRITEBYTECODE": ""}
         return _run([_beside(sys.executable, "deploy"), str(model), "-o", str(artifact), *options], environment)
 
 

@@ -15,7 +15,7 @@ from xdsl.dialects.tensor import CollapseShapeOp, ExpandShapeOp
 from xdsl.ir import Attribute, Block, Operation
 
 from ..tosa.dialect import ConstOp
-from ..tosa.elements import ElementsAttr
+from ..tosa.elements import ArrayData, ElementsAttr
 from .dialects.dispatch import RegionOp
 from .ir import constant_array, erase, erase_dead, functions, host_blocks
 from .meaning import Array, evaluate_op
@@ -55,15 +55,15 @@ def _elements(array: Array, type: Attribute) -> ElementsAttr:
 
 
 def _deduplicate(block: Block) -> None:
-    """Use one constant where several have the same type and bytes; what has no equal in size is never hashed."""
+    """Use one constant where several have the same type and bytes."""
     by_type: dict[Attribute, list[ConstOp]] = defaultdict(list)
     for op in block.ops:
         if isinstance(op, ConstOp):
             by_type[op.output.type].append(op)
     for constants in by_type.values():
-        known: dict[bytes, ConstOp] = {}
+        known: dict[ArrayData, ConstOp] = {}
         for op in constants if len(constants) > 1 else ():
-            first = known.setdefault(op.values.digest, op)  # in program order: the first is there for all users
+            first = known.setdefault(op.values.storage, op)  # in program order: the first is there for all users
             if first is not op:
                 op.output.replace_all_uses_with(first.output)
                 erase(op)

@@ -42,6 +42,12 @@ class _Contents:
     lengths: list[int]
     pieces: list[Piece]
     stored: list[memoryview]
+    checksums: bytes
+
+    @staticmethod
+    def of(codes: list[bytes], lengths: list[int], pieces: list[Piece], constants: extents.Bytes) -> _Contents:
+        stored = [np.ascontiguousarray(extents.store(piece, constants)).data for piece in pieces]
+        return _Contents(codes, lengths, pieces, stored, begin_checksums(chunks_of(stored))())
 
 
 def write(artifact: Artifact, stream: BinaryIO) -> None:
@@ -51,12 +57,11 @@ def write(artifact: Artifact, stream: BinaryIO) -> None:
     lengths = [len(code) for code in codes]
     constants = np.frombuffer(artifact.constants, np.uint8) if len(artifact.constants) else np.zeros(0, np.uint8)
     pieces = extents.analyze(constants)
-    contents = _Contents(deflated, lengths, pieces, _stored(pieces, constants))
+    contents = _Contents.of(deflated, lengths, pieces, constants)
     # A file is to be no larger than the constants in it: what else it holds is saved on them, where they are floats.
     excess = _lay_out(artifact, contents)[1] - len(constants)
     if excess > 0:
-        pieces = extents.with_planes(pieces, constants, excess)
-        contents = _Contents(deflated, lengths, pieces, _stored(pieces, constants))
+        contents = _Contents.of(deflated, lengths, extents.with_planes(pieces, constants, excess), constants)
     head, _, parts = _lay_out(artifact, contents)
     stream.write(head)
     position = len(head)
@@ -67,18 +72,13 @@ def write(artifact: Artifact, stream: BinaryIO) -> None:
     stream.write(bytes(SLACK))
 
 
-def _stored(pieces: Sequence[Piece], constants: extents.Bytes) -> list[memoryview]:
-    return [np.ascontiguousarray(extents.store(piece, constants)).data for piece in pieces]
-
-
 def _lay_out(artifact: Artifact, contents: _Contents) -> tuple[bytes, int, list[tuple[int, bytes | memoryview]]]:
     """The header with the table, the size of the file, and what lies where behind the table."""
-    digests = begin_checksums(chunks_of(contents.stored))()
     start = 0
     while True:
         # Where things lie decides how small the table deflates, and that decides where they lie: until there is room.
         sections, found, parts, end = _place(contents, start)
-        constants = Constants(sum(extent.length for extent in found), tuple(found), digests)
+        constants = Constants(sum(extent.length for extent in found), tuple(found), contents.checksums)
         head = seal(flatbuffer.encode(_to_record(artifact, sections, constants), IDENTIFIER, size_prefixed=False))
         if len(head) <= start:
             return head, end + SLACK, parts

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -177,7 +179,7 @@ def deploy(
     from .compilation import Options, open_source, print_ir
 
     source = open_source(file)
-    replan = None
+    replan = keep = None
     if isinstance(source, Artifact):
         compiling = {"--target": target, "--target-triple": target_triple, "--target-cpu": target_cpu}
         compiling |= {"--target-features": target_features, "--precision": precision, "--shape": shape}
@@ -202,7 +204,7 @@ def deploy(
                 print_ir(source, options, print_ir_after, dump_ir, phases.report)
             return
         tells_plan = not (module or input or profile or plan)
-        artifact = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
+        artifact, keep = _compile(source, options, dump_ir, use_cache=not no_cache, show_times=tells_plan)
         if fallback:
             from .fallback import replan_source
 
@@ -212,10 +214,11 @@ def deploy(
 
         artifact = on_devices(artifact, devices, threads)
 
-    if module is not None and kinds:
-        _emit(artifact, kinds, module)
-    elif module is not None:
-        artifact.save(module)
+    with _meanwhile(keep):
+        if module is not None and kinds:
+            _emit(artifact, kinds, module)
+        elif module is not None:
+            artifact.save(module)
     if replan is not None:
         from .execution import execute_reliably
 
@@ -226,17 +229,37 @@ def deploy(
         execute(artifact, function, input or (), output, pixels, profile, plan)
 
 
-def _compile(source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool) -> Artifact:
-    """The compiled program, from the cache where allowed; an IR dump asks for compiling."""
-    from .cache import Cache
-    from .compilation import compile_source, find_compiled
+def _compile(
+    source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool
+) -> tuple[Artifact, Callable[[], None] | None]:
+    """The compiled program, from the cache where allowed, and what keeps it there where it is new.
+
+    An IR dump asks for compiling.
+    """
+    from .cache import Cache, cache_key
+    from .compilation import compile_source
 
     dumps = dump_ir is not None or _DUMP_VARIABLE in os.environ
     cache = Cache() if use_cache and not dumps else None
-    if cache and (artifact := find_compiled(source, options, cache)):
-        return artifact
+    key = cache_key(source.data, options.key()) if cache else ""
+    if cache and (artifact := cache.load(key)):
+        return artifact, None
     with Phases(source.name, show_times or dumps) as phases:
-        return compile_source(source, options, cache, dump_ir, phases.report)
+        artifact = compile_source(source, options, dump_ir, phases.report)
+    return artifact, (lambda: cache.store(key, artifact)) if cache else None
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None] | None) -> Iterator[None]:
+    """`work` is done by another thread at the same time: writing a large file keeps one busy."""
+    thread = threading.Thread(target=work) if work else None
+    if thread:
+        thread.start()
+    try:
+        yield
+    finally:
+        if thread:
+            thread.join()
 
 
 def _emit(artifact: Artifact, kinds: Sequence[str], path: Path) -> None:

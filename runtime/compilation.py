@@ -6,6 +6,7 @@ compile, not before.
 
 from __future__ import annotations
 
+import mmap
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import artifact_file
 from .artifact import Artifact
-from .cache import Cache, cache_key
 from .collection import collecting_rarely
 from .device_spec import parse_devices
 from .errors import ArgumentError, MalformedFileError
@@ -57,10 +57,10 @@ class Options:
     def compiled_devices(self) -> list[str]:
         """The devices as far as code depends on them; none where the program decides. Raises ArgumentError.
 
-        A single one's number of threads does not matter: it is decided when the program runs.
+        A single one's number (of threads, or of a GPU) does not matter: it is decided when the program runs.
         """
         specs = parse_devices(self.devices) if self.devices else ()
-        return [str(replace(spec, threads=None, name="") if len(specs) == 1 else spec) for spec in specs]
+        return [str(replace(spec, threads=None, ordinal=None, name="") if len(specs) == 1 else spec) for spec in specs]
 
     def resolve_targets(self) -> list[Target]:
         """What to compile for. Raises ArgumentError."""
@@ -81,7 +81,7 @@ class Source:
     """The bytes of a model or program, and the file they are from or None for standard input."""
 
     path: Path | None
-    data: bytes
+    data: bytes | memoryview
 
     @property
     def name(self) -> str:
@@ -97,12 +97,12 @@ class Source:
             from ..importers import import_model
 
             # A path, where possible, has the constants mapped instead of copied.
-            return import_model(self.path if self.path and self.path.is_file() else self.data, options.shapes)
+            return import_model(self.path if self.path and self.path.is_file() else bytes(self.data), options.shapes)
         if options.shapes:
             raise ArgumentError("--shape is for .tflite models; a TOSA program's shapes are fixed when it is imported")
         from ..tosa import read
 
-        return read(self.data, self.name)
+        return read(bytes(self.data), self.name)
 
 
 def open_source(file: str | None) -> Source | Artifact:
@@ -115,19 +115,24 @@ def open_source(file: str | None) -> Source | Artifact:
     with path.open("rb") as stream:
         if not path.is_file():
             return _read_stream(stream, path)
-        is_artifact = artifact_file.is_artifact(stream.read(12))
-    return Artifact.load(path) if is_artifact else Source(path, path.read_bytes())
+        head = stream.read(12)
+        if artifact_file.is_artifact(head):
+            return Artifact.load(path)
+        if head[_MAGIC] == _TFLITE_IDENTIFIER:
+            return Source(path, memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)))
+    return Source(path, path.read_bytes())
 
 
 def _read_stream(stream: BinaryIO, path: Path | None) -> Source | Artifact:
     """What comes through a pipe, which can be read only once; `path` is where it lies, if not standard input."""
-    source = Source(path, _read_all(stream, path))
-    if not source.data.strip():
+    data = _read_all(stream, path)
+    source = Source(path, data)
+    if not data.strip():
         raise ArgumentError(f"{source.name} is empty: the command before the pipe wrote nothing")
-    if not artifact_file.is_artifact(source.data[:12]):
+    if not artifact_file.is_artifact(data[:12]):
         return source
     try:
-        return artifact_file.parse(memoryview(source.data))
+        return artifact_file.parse(memoryview(data))
     except MalformedFileError as error:
         raise MalformedFileError(f"{source.name}: {error}") from None
 
@@ -139,15 +144,8 @@ def _read_all(stream: BinaryIO, path: Path | None) -> bytes:
         raise OSError(error.errno, error.strerror, str(path or "standard input")) from None
 
 
-def find_compiled(source: Source, options: Options, cache: Cache) -> Artifact | None:
-    """What an earlier compilation of the same content with the same options left in the cache."""
-    return cache.load(cache_key(source.data, options.key()))
-
-
 @collecting_rarely()
-def compile_source(
-    source: Source, options: Options, cache: Cache | None, dump_folder: Path | None, report: Report
-) -> Artifact:
+def compile_source(source: Source, options: Options, dump_folder: Path | None, report: Report) -> Artifact:
     """Run every phase, with the IR after each in `dump_folder` if there is one. Raises what the phases raise.
 
     A program in reduced precision tells its error: it is compiled in full as well and compared.
@@ -174,10 +172,7 @@ def compile_source(
         from .accuracy import describe_error
 
         metadata["accuracy"] = f"{options.precision}, {describe_error(artifact, compiled(None))}"
-    artifact = replace(artifact, metadata=metadata)
-    if cache:
-        cache.store(cache_key(source.data, options.key()), artifact)
-    return artifact
+    return replace(artifact, metadata=metadata)
 
 
 def print_ir(

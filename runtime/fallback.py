@@ -117,7 +117,7 @@ def replan_source(source: Source, options: Options, report: Report) -> Replan:
 
         devices = devices_of(source.module(options), parse_devices(options.devices) if options.devices else ())
         remaining = ",".join(str(devices[position]) for position in left)
-        artifact = compile_source(source, replace(options, devices=remaining, place=None), None, None, report)
+        artifact = compile_source(source, replace(options, devices=remaining, place=None), None, report)
         return on_devices(artifact, remaining, None)
 
     return replan

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,9 +25,8 @@ class ConstantPool:
         """The offset in the blob of the bytes of `elements`; equal bytes are there once."""
         size = elements.array.nbytes
         same_size = self._by_size[size]
-        # Bytes are hashed only where there is something to compare them with: most weights have a size of their own.
         for known, offset in same_size:
-            if known.digest == elements.digest:
+            if known.storage.has_bytes_of(elements.storage):
                 return offset
         offset = self._end
         same_size.append((elements, offset))
@@ -34,8 +36,13 @@ class ConstantPool:
     def blob(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """All constants in place, zeros between them."""
         blob = np.zeros(self._end, np.uint8)
-        for placed in self._by_size.values():
-            for elements, offset in placed:
-                data = np.ascontiguousarray(elements.array).reshape(-1).view(np.uint8)
-                blob[offset : offset + data.size] = data
+
+        def copy(placed: tuple[ElementsAttr, int]) -> None:
+            elements, offset = placed
+            data = np.ascontiguousarray(elements.array).reshape(-1).view(np.uint8)
+            blob[offset : offset + data.size] = data
+
+        # numpy copies without the interpreter lock.
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            list(threads.map(copy, itertools.chain.from_iterable(self._by_size.values())))
         return blob

@@ -47,7 +47,7 @@ def ignore(phase: str, seconds: float) -> None:
 
 
 def reliable(options: Options, report: list[str]) -> ReliableFunction:
-    artifact = compile_source(SOURCE, options, None, None, ignore)
+    artifact = compile_source(SOURCE, options, None, ignore)
     return ReliableFunction(artifact, None, replan_source(SOURCE, options, ignore), report.append)
 
 
@@ -79,7 +79,7 @@ def test_without_fallback_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -
     failing_device.install(monkeypatch, calls=0)
     options = Options(devices="cpu:1,failing", place="matmul*=failing,*=cpu:1")
     lost = pytest.raises(DeviceLostError, match=r"^device failing: the device fell off the bus$")
-    with load(compile_source(SOURCE, options, None, None, ignore)) as program, lost:
+    with load(compile_source(SOURCE, options, None, ignore)) as program, lost:
         program.run(samples(1)[0])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from tosaic.tosa import dialect as tosa
+from tosaic.tosa.elements import ArrayData
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IntegerType, TensorType, bf16, f16, f32, i1, i8, i16, i32
 from xdsl.ir import Attribute, Block, Operation
 from xdsl.traits import Pure
@@ -230,3 +231,14 @@ def test_attributes_read_back_as_plain_values() -> None:
     assert operation.plain("acc_type") == f32
     assert operation.plain("local_bound") is False
     assert tosa.ReduceMaxOp(*values(t(f32, 2)), axis=0).plain("nan_mode") == "PROPAGATE"
+
+
+def test_constants_that_are_alike_where_they_are_sampled_differ() -> None:
+    """Large arrays are compared by a sample first, and by all of their bytes where that is equal."""
+    array = np.zeros(100_000, np.float32)
+    other = array.copy()
+    other[777] = 1
+    one, two, same = (ArrayData(each) for each in (array, other, array.copy()))
+    assert one.sample == two.sample and one != two
+    assert one == same and hash(one) == hash(same)
+    assert one.has_bytes_of(ArrayData(array.reshape(100, -1).view(np.int32))) and not one.has_bytes_of(two)
