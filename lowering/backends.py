@@ -103,6 +103,7 @@ def _bytes(value: SSAValue) -> int:
 
 _BACKENDS: dict[str, Backend] = {
     "cpu": build_cpu_image,
+    "cuda": build_cuda_image,
     "cuda-emulator": build_cuda_image,
     "reference": build_reference_image,
 }

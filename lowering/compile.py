@@ -81,7 +81,7 @@ def compile(
         if report is not None:
             report(CODEGEN, time.perf_counter() - begin)
         signatures = tuple(map(_signature, functions(lowered)))  # the same for every target
-    slots = tuple(DeviceSlot(spec.name, spec.kind, spec.threads or 0) for spec in choices[0].devices)
+    slots = tuple(_slot(spec) for spec in choices[0].devices)
     metadata = {"target": ",".join(each.name for each in targets)}
     return Artifact(signatures, slots, tuple(variants), constants.blob().data, metadata)
 
@@ -99,6 +99,10 @@ def options_for(
     targets = device_targets(specs, target)
     known = {spec.name: rates(spec, targets[spec.name]) for spec in specs} if rates and len(specs) > 1 else {}
     return pipeline.Options(specs, targets, precision=precision, place=place, rates=known)
+
+
+def _slot(spec: DeviceSpec) -> DeviceSlot:
+    return DeviceSlot(spec.name, spec.kind, spec.threads or 0, -1 if spec.ordinal is None else spec.ordinal)
 
 
 def _resolve(target: str | Target) -> Target:

@@ -317,11 +317,13 @@ class DeviceSlot:
 
     name: unique, what plans and errors call it, such as "cpu:2#1".
     kind: such as "cpu"; `threads` is 0 where the runtime decides.
+    ordinal: the number of a GPU, -1 where the runtime decides.
     """
 
     name: str
     kind: str
     threads: int
+    ordinal: int = -1
 
 
 @record

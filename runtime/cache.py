@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .artifact import Artifact
+from .atomic import atomic_write
 from .cpu_features import host_features
 from .errors import MalformedFileError
 
@@ -26,6 +27,8 @@ _PACKAGES = ("importers", "tosa", "lowering", "runtime")
 """What decides the artifact: the compiler, and the runtime whose records and calling convention it follows."""
 
 _SUFFIX = ".module"
+_CODE_SUFFIX = ".cubin"
+_DIGEST_BYTES = 32
 
 
 class Cache:
@@ -56,11 +59,34 @@ class Cache:
             artifact.save(self._path(key))
             self._evict()
 
+    def load_code(self, key: str) -> bytes | None:
+        """The code stored under `key`, or None. A damaged one is removed: a digest stands in front of it."""
+        path = self.folder / f"{key}{_CODE_SUFFIX}"
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        digest, code = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if hashlib.sha256(code).digest() != digest:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+        return code
+
+    def store_code(self, key: str, code: bytes) -> None:
+        """Keep the code that a driver made, likewise."""
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.folder / f"{key}{_CODE_SUFFIX}") as stream:
+                stream.write(hashlib.sha256(code).digest() + code)
+            self._evict()
+
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _evict(self) -> None:
-        entries = [(path.stat(), path) for path in self.folder.glob(f"*{_SUFFIX}")]
+        entries = [(path.stat(), path) for end in (_SUFFIX, _CODE_SUFFIX) for path in self.folder.glob(f"*{end}")]
         total = sum(status.st_size for status, _ in entries)
         for status, path in sorted(entries, key=lambda entry: entry[0].st_mtime):
             if total <= self.limit:

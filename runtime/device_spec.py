@@ -1,5 +1,5 @@
 """How users name devices: "cpu", "cpu:2" (threads), "cpu@x86-64-v3" (instruction set), "cpu@x86-64-v3:1", "reference",
-"cuda-emulator", "cuda-emulator@sm_90" (compute capability).
+"cuda", "cuda:1" (the number of the GPU), "cuda@sm_80" (compute capability), and "cuda-emulator" likewise.
 
 Lists are separated by commas, and may name a device more than once.
 """
@@ -16,16 +16,17 @@ from .record import record
 
 DEVICES = {
     "cpu": ".devices.cpu",
+    "cuda": ".devices.cuda",
     "cuda-emulator": ".devices.cuda_emulator",
     "reference": ".devices.reference",
 }
 """Kind of device -> module, relative to the runtime, that has `open_device(spec)`."""
 
-_FUTURE = ("cuda",)
-"""Kinds that have a name but, in this version, nothing that runs them."""
-
 _THREADED = ("cpu",)
 """Kinds whose number of threads users may choose."""
+
+NUMBERED = ("cuda", "cuda-emulator")
+"""Kinds of which a machine has several; users may choose one by its number."""
 
 _ONE_TARGET = ("reference",)
 """Kinds that have no instruction sets to choose from."""
@@ -33,35 +34,37 @@ _ONE_TARGET = ("reference",)
 MAX_THREADS = 1024
 """More than any processor has that this runs on; without a limit a typing error would take the system's last thread."""
 
-_SYNTAX = r"(?P<kind>[^@:]*)(@(?P<target>[^:]*))?(:(?P<threads>.*))?"
+_SYNTAX = r"(?P<kind>[^@:]*)(@(?P<target>[^:]*))?(:(?P<number>.*))?"
 
 
 @record
 class DeviceSpec:
     """A device as users write it.
 
-    threads: None where not given. target: the name of an instruction set; None for the one that is compiled for anyway.
+    threads: None where not given. ordinal: the number of a GPU, from 0 on; None where not given.
+    target: the name of an instruction set; None for the one that is compiled for anyway.
     name: what plans and errors call it, unique among the devices of a program; its text where not given.
 
-    Raises ArgumentError for an unknown kind, for less than one thread or more than MAX_THREADS, and for threads or an
-    instruction set of a kind that has none.
+    Raises ArgumentError for an unknown kind, for less than one thread or more than MAX_THREADS, and for threads, a
+    number or an instruction set of a kind that has none.
     """
 
     kind: str
     threads: int | None = None
     target: str | None = None
     name: str = ""
+    ordinal: int | None = None
 
     def __post_init__(self) -> None:
         known = ", ".join(DEVICES)
-        if self.kind in _FUTURE:
-            raise ArgumentError(f"this version has no device {self.kind!r}; it has: {known}")
         if self.kind not in DEVICES:
             raise ArgumentError(f"unknown device {self.kind!r}; known devices: {known}")
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise ArgumentError(f"{self.threads} threads: expected 1 to {MAX_THREADS}")
         if self.threads is not None and self.kind not in _THREADED:
             raise ArgumentError(f"device {self}: {self.kind} has no threads to choose")
+        if self.ordinal is not None and self.kind not in NUMBERED:
+            raise ArgumentError(f"device {self}: there is only one {self.kind}")
         if self.target is not None and self.kind in _ONE_TARGET:
             raise ArgumentError(f"device {self}: {self.kind} has no instruction sets")
         if not self.name:
@@ -70,7 +73,8 @@ class DeviceSpec:
     def __str__(self) -> str:
         """The text that `parse_devices` reads."""
         target = "" if self.target is None else f"@{self.target}"
-        return f"{self.kind}{target}" + ("" if self.threads is None else f":{self.threads}")
+        number = self.threads if self.ordinal is None else self.ordinal
+        return f"{self.kind}{target}" + ("" if number is None else f":{number}")
 
 
 def parse_devices(text: str) -> tuple[DeviceSpec, ...]:
@@ -95,10 +99,15 @@ def parse_device(text: str) -> DeviceSpec:
     text = text.strip()
     match = re.fullmatch(_SYNTAX, text)
     if match is None:
-        raise ArgumentError(f"device {text!r} is not of the form KIND[@TARGET][:THREADS]")
-    kind, target, count = match["kind"], match["target"], match["threads"]
+        raise ArgumentError(f"device {text!r} is not of the form KIND[@TARGET][:NUMBER]")
+    kind, target, count = match["kind"], match["target"], match["number"]
     if target == "":
-        raise ArgumentError(f"device {text!r}: name an instruction set behind the @, such as {kind}@x86-64-v3")
+        example = "sm_80" if kind in NUMBERED else "x86-64-v3"
+        raise ArgumentError(f"device {text!r}: name an instruction set behind the @, such as {kind}@{example}")
     if count is not None and not (count.isascii() and count.isdecimal()):
-        raise ArgumentError(f"device {text!r}: {count!r} is no number of threads")
-    return DeviceSpec(kind, None if count is None else int(count), target)
+        what = "number of a GPU" if kind in NUMBERED else "number of threads"
+        raise ArgumentError(f"device {text!r}: {count!r} is no {what}")
+    number = None if count is None else int(count)
+    if kind in NUMBERED:
+        return DeviceSpec(kind, None, target, ordinal=number)
+    return DeviceSpec(kind, number, target)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .artifact import Artifact, Variant
+from .artifact import Artifact, DeviceSlot, Variant
 from .device import Array, Device, DeviceSpec, open_device, parse_devices
+from .device_spec import NUMBERED
 from .errors import ArgumentError, DeviceError
 from .executor import SignatureExecutor, make_executor
 from .host_program.queues import Queue
@@ -61,19 +62,25 @@ def on_devices(artifact: Artifact, devices: str | None, threads: int | None) -> 
 
     Raises ArgumentError.
     """
-    specs = parse_devices(devices) if devices else [DeviceSpec(s.kind, s.threads or None) for s in artifact.devices]
+    specs = parse_devices(devices) if devices else [_spec(slot) for slot in artifact.devices]
     wanted, given = [slot.kind for slot in artifact.devices], [spec.kind for spec in specs]
     if wanted != given:
         raise ArgumentError(f"the program was compiled for {','.join(wanted)}; {devices} cannot run it")
     if threads is not None:
         specs = [replace(spec, threads=threads) if spec.kind == "cpu" else spec for spec in specs]
-    slots = (replace(slot, threads=s.threads or 0) for slot, s in zip(artifact.devices, specs, strict=True))
+    slots = (
+        replace(slot, threads=spec.threads or 0, ordinal=-1 if spec.ordinal is None else spec.ordinal)
+        for slot, spec in zip(artifact.devices, specs, strict=True)
+    )
     return replace(artifact, devices=tuple(slots))
 
 
 def load_devices(artifact: Artifact) -> Loaded:
     """The best variant that the devices can run, on them. Raises DeviceError where they lack something."""
-    devices = [open_device(DeviceSpec(slot.kind, slot.threads or None)) for slot in artifact.devices]
+    devices: list[Device] = []
+    for slot, spec in zip(artifact.devices, _numbered(artifact.devices), strict=True):
+        with NamingErrors(slot.name):
+            devices.append(open_device(spec))
     problems: list[str] = []
     for variant in artifact.variants:
         lacks = [device.lacks(image) for device, image in zip(devices, variant.images, strict=True)]
@@ -81,6 +88,24 @@ def load_devices(artifact: Artifact) -> Loaded:
             return Loaded(artifact, variant, devices)
         problems += [problem for problem in lacks if problem]
     raise DeviceError(f"the artifact cannot run here: {'; '.join(problems) or 'it holds no code'}")
+
+
+def _spec(slot: DeviceSlot) -> DeviceSpec:
+    return DeviceSpec(slot.kind, slot.threads or None, ordinal=None if slot.ordinal < 0 else slot.ordinal)
+
+
+def _numbered(slots: Sequence[DeviceSlot]) -> list[DeviceSpec]:
+    """What to open for each slot: GPUs that have no number take, in order, the numbers that none of the others has."""
+    specs: list[DeviceSpec] = []
+    taken = {(slot.kind, slot.ordinal) for slot in slots}
+    for slot in slots:
+        spec = _spec(slot)
+        if slot.ordinal < 0 and slot.kind in NUMBERED:
+            ordinal = next(number for number in range(len(slots)) if (slot.kind, number) not in taken)
+            taken.add((slot.kind, ordinal))
+            spec = replace(spec, ordinal=ordinal)
+        specs.append(spec)
+    return specs
 
 
 def _bytes(constants: bytes | bytearray | memoryview) -> Array:

@@ -41,15 +41,17 @@ def _rate(rates: Mapping[str, float], dtype: str) -> float:
     return rates.get(dtype) or rates["float32"]
 
 
-NOMINAL = {
-    "cuda-emulator": Rates(
-        contraction={"float32": 19.5e12, "float64": 9.7e12},
-        window=19.5e12,
-        loops={"float32": 19.5e12},
-        bandwidth=1.555e12,
-        dispatch=4e-6,
-        call=20e-6,
-    )
-}
-"""Kind of device -> what it is planned as, where timing it would say nothing: the emulator as the GPU it stands for, by
-the data sheet of an NVIDIA A100 (40 GB, without tensor cores) and what a launch and a synchronisation commonly take."""
+_GPU = Rates(
+    contraction={"float32": 19.5e12, "float64": 9.7e12},
+    window=19.5e12,
+    loops={"float32": 19.5e12},
+    bandwidth=1.555e12,
+    dispatch=4e-6,
+    call=20e-6,
+)
+"""By the data sheet of an NVIDIA A100 (40 GB, without tensor cores) and what a launch and a synchronisation commonly
+take."""
+
+NOMINAL = {"cuda": _GPU, "cuda-emulator": _GPU}
+"""Kind of device -> what it is planned as, without timing it: programs for a GPU are compiled where there is none, and
+timing the emulator would say nothing."""

@@ -17,10 +17,12 @@ import tosaic.tosa
 PACKAGES = ("importers", "tosa", "lowering", "runtime")
 COMMAND = {"atomic", "command_line", "errors"}
 RECORDS = {"abi", "artifact", "collection", "device", "device_spec", "errors", "host_program", "rates", "reference"}
+GPUS = {"cuda"}
+"""Which code the GPU of this machine runs best."""
 MAY_IMPORT = {
     "importers": {"tosa": None, "runtime": COMMAND},
     "tosa": {"runtime": {"atomic", "errors", "flatbuffer", "reference"}},
-    "lowering": {"tosa": None, "runtime": RECORDS},
+    "lowering": {"tosa": None, "runtime": RECORDS | GPUS},
 }
 """Package to the packages it may import from: all of them (None) or these modules."""
 

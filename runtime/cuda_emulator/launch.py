@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from . import arithmetic, asynchronous, conversion, movement
+from . import arithmetic, asynchronous, conversion, movement, tensor_core
 from .memory import SHARED_BASE, Array, GlobalMemory
 from .program import Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
@@ -27,6 +27,7 @@ _DECODERS: dict[str, Decoder] = {
     **dict.fromkeys(("neg", "abs", "not", "sqrt", "rcp"), arithmetic.decode_unary),
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
     "dp4a": arithmetic.decode_dot,
+    "mma": tensor_core.decode_mma,
     "cp": asynchronous.decode_asynchronous,
     **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
     **dict.fromkeys(("popc", "clz"), arithmetic.decode_count),
@@ -74,8 +75,8 @@ class LoadedModule:
             self._symbols[name] = memory.add(content)
         self._prepared: dict[tuple[str, Grid, int], _Runner] = {}
 
-    def launch(self, name: str, grid: Grid, arguments: Sequence[int]) -> None:
-        """Run the kernel on integer `arguments` (addresses and sizes), one for each of its parameters.
+    def launch(self, name: str, grid: Grid, arguments: Sequence[int | bytes]) -> None:
+        """Run the kernel on `arguments`, one for each of its parameters: integers (addresses and sizes) or bytes.
 
         Raises DeviceError (AccessError for memory): an unknown kernel, wrong arguments, and what a lane did wrong.
         """
@@ -85,7 +86,9 @@ class LoadedModule:
         if len(arguments) != len(kernel.parameters):
             raise DeviceError(f"kernel {name} takes {len(kernel.parameters)} arguments, not {len(arguments)}")
         parameters = {
-            parameter: struct.pack("<q" if argument < 0 else "<Q", argument)[: variable.size]
+            parameter: (
+                argument if isinstance(argument, bytes) else struct.pack("<q" if argument < 0 else "<Q", argument)
+            )[: variable.size]
             for (parameter, variable), argument in zip(kernel.parameters.items(), arguments, strict=True)
         }
         wave = max(1, _LANES_AT_ONCE // grid.threads)

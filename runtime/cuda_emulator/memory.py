@@ -37,25 +37,33 @@ class GlobalMemory:
         self._bytes: list[Array] = []
         self._next = GLOBAL_BASE
 
-    def add(self, array: Array) -> int:
-        """Make the bytes of `array` (contiguous) readable and writable in place; their address."""
+    def add(self, array: Array, base: int | None = None) -> int:
+        """Make the bytes of `array` (contiguous) readable and writable in place; their address.
+
+        base: an address that was removed, of an allocation of the same size.
+        """
         flat = array.reshape(-1).view(np.uint8)
-        base = self._next
-        self._bases.append(base)
-        self._bytes.append(flat)
-        size = flat.size + _GUARD
-        self._next = base + -(-size // _ALIGNMENT) * _ALIGNMENT
+        if base is None:
+            base = self._next
+            size = flat.size + _GUARD
+            self._next = base + -(-size // _ALIGNMENT) * _ALIGNMENT
+        place = bisect_right(self._bases, base)
+        self._bases.insert(place, base)
+        self._bytes.insert(place, flat)
         return base
 
-    def truncate(self, count: int) -> None:
-        """Forget all but the first `count` allocations."""
-        del self._bases[count:], self._bytes[count:]
-        last = self._bases[-1] + self._bytes[-1].size + _GUARD if self._bases else GLOBAL_BASE
-        self._next = -(-last // _ALIGNMENT) * _ALIGNMENT
+    def remove(self, base: int) -> None:
+        """Forget an allocation."""
+        place = self._bases.index(base)
+        del self._bases[place], self._bytes[place]
 
-    @property
-    def count(self) -> int:
-        return len(self._bases)
+    def view(self, address: int, size: int) -> Array:
+        """`size` bytes, all in one allocation. Raises AccessError."""
+        place = bisect_right(self._bases, address) - 1
+        offset = address - self._bases[place] if place >= 0 else 0
+        if place < 0 or offset + size > self._bytes[place].size:
+            raise AccessError(f"a copy of {size} bytes at {address:#x} reaches outside of memory")
+        return self._bytes[place][offset : offset + size]
 
     def load(self, addresses: Array, dtype: np.dtype[Any]) -> Array:
         """The elements at `addresses` (uint64[lanes])."""

@@ -13,6 +13,7 @@ from ..device import Array
 from ..errors import ArgumentError
 from .instructions import Concat, Slice
 from .queues import Pending
+from .station import Station
 
 Registers: TypeAlias = list[Any]
 Action: TypeAlias = Callable[[Registers], None]
@@ -25,11 +26,11 @@ def compute(function: Callable[[Sequence[Array]], Array], operands: Sequence[int
     return compute
 
 
-def move(source: int, result: int) -> Action:
-    def move(registers: Registers) -> None:
-        registers[result] = registers[source]
+def transfer(source: int, station: Station, result: int) -> Action:
+    def transfer(registers: Registers) -> None:
+        registers[result] = station.receive(registers[source])
 
-    return move
+    return transfer
 
 
 def measure(tensor: int, dimension: int, result: int) -> Action:
@@ -198,8 +199,11 @@ def make_table(
 
 
 def settled(value: Any, copy: bool) -> Array:
-    array = value.wait() if type(value) is Pending else value
-    return array.copy() if copy else array
+    """The tensor in host memory; with `copy` in memory of its own."""
+    tensor = value.wait() if type(value) is Pending else value
+    if not isinstance(tensor, np.ndarray):
+        return tensor.to_host()
+    return tensor.copy() if copy else tensor
 
 
 def element_count(shape: Sequence[int]) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..artifact import TensorType, numpy_dtype
 from ..device import Array
 from ..errors import ArgumentError
+from ..remote import Tensor
 from .actions import (
     Action,
     Registers,
@@ -30,13 +31,13 @@ from .actions import (
     from_elements,
     make_table,
     measure,
-    move,
     repeat,
     reshape,
     reshape_as_known,
     result_shapes,
     settled,
     shapes_of,
+    transfer,
 )
 from .instructions import (
     NONE,
@@ -75,7 +76,7 @@ class _Known:
     scalars: set[int] = field(default_factory=set)
     shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
     joints: dict[int, Joint] = field(default_factory=dict)
-    memory: dict[int, Array] = field(default_factory=dict)
+    memory: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class _Plan:
 
     values: Registers
     actions: list[Action]
-    memory: dict[int, Array]
+    memory: dict[int, Tensor]
 
 
 class Interpreter:
@@ -192,10 +193,10 @@ class Interpreter:
                 return check(condition, operands, message)
             case Execute():
                 return self._execute(instruction, known)
-            case Transfer(tensor=tensor, result=result):  # all devices of this version share the host's memory
+            case Transfer(tensor, device, result):
                 if tensor in known.shapes:
                     known.shapes[result] = known.shapes[tensor]
-                return move(tensor, result)
+                return transfer(tensor, self._stations[device], result)
             case For():
                 return self._for(instruction, known)
             case If(condition, then, otherwise, results):
@@ -230,23 +231,28 @@ class Interpreter:
 
         def place(
             register: int, type: TensorType, shape: tuple[int, ...], joint: Joint | None, registers: Registers
-        ) -> Array | None:
+        ) -> Tensor | None:
             """Where a result is to lie; None for memory of its own."""
 
-            def allocate(register: int, shape: tuple[int, ...]) -> Array:
+            def whole(register: int, shape: tuple[int, ...]) -> Array:
+                """What several devices write parts of lies on the host."""
                 if register not in inside:
-                    return station.allocate(shape, type)
+                    return station.host_array(shape, type.numpy_dtype)
+                if register not in known.memory:
+                    known.memory[register] = station.host_array(shape, type.numpy_dtype)
+                return cast(Array, known.memory[register])
+
+            part = joint.place(register, registers, whole) if joint else None
+            if part is None and register in inside:
                 if register not in known.memory:
                     known.memory[register] = station.allocate(shape, type)
                 return known.memory[register]
-
-            part = joint.place(register, registers, allocate) if joint else None
-            return allocate(register, shape) if part is None and register in inside else part
+            return part
 
         def execute(registers: Registers) -> None:
             arrays = [registers[register] for register in inputs]
             wanted = shapes if shapes is not None else result_shapes(types, registers, dims)
-            places: Sequence[Array | None] = nowhere
+            places: Sequence[Tensor | None] = nowhere
             if is_placed:
                 places = [place(*each, registers) for each in zip(results, types, wanted, joints, strict=True)]
             if prepared is not None:

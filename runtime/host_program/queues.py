@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..device import Array
 from ..devices.workers import no_signals
 from ..errors import DeviceError
+from ..remote import Tensor
 
 if TYPE_CHECKING:
     import queue
@@ -41,11 +41,11 @@ class Event:
 
 
 class Pending:
-    """An array that some devices are still writing."""
+    """A tensor that some devices are still writing."""
 
     __slots__ = ("array", "events")
 
-    def __init__(self, array: Array, events: Sequence[Event]) -> None:
+    def __init__(self, array: Tensor, events: Sequence[Event]) -> None:
         self.array = array
         self.events = events
 
@@ -59,7 +59,7 @@ class Pending:
     def __getitem__(self, index: tuple[slice, ...]) -> Pending:
         return Pending(self.array[index], self.events)
 
-    def wait(self) -> Array:
+    def wait(self) -> Tensor:
         for event in self.events:
             event.wait()
         return self.array

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from ..arrays import aligned_empty
@@ -12,7 +13,8 @@ from ..artifact import Image, Segment, TensorType
 from ..device import Array, BoundSegment, Executable
 from ..errors import DeviceError, DeviceLostError
 from ..record import record
-from .queues import Event, Pending, Queue
+from ..remote import RemoteExecutable, RemoteTensor, Tensor, is_remote, on_host
+from .queues import Event, Pending, Queue, Work
 
 
 @record
@@ -38,6 +40,7 @@ class Station:
         self.traces: list[SegmentTrace] | None = None
         self.is_closed = False
         self._queue = queue
+        self._remote: RemoteExecutable | None = executable if is_remote(executable) else None
         self._naming_errors = NamingErrors(name)
         self._unsettled: list[Event] = []
 
@@ -48,31 +51,69 @@ class Station:
         shapes: Sequence[tuple[int, ...]],
         table: Array | None,
         arena_bytes: int,
-        places: Sequence[Array | None],
+        places: Sequence[Tensor | None],
     ) -> Sequence[Any]:
-        """The outputs, of these shapes: arrays, or Pending ones where there is a queue.
+        """The outputs, of these shapes: tensors where the device has its own, or Pending ones where there is a queue.
 
-        inputs: arrays or Pending ones. places: where the outputs are to lie, or None for memory of their own.
+        inputs: tensors or Pending ones, wherever they are. places: where the outputs are to lie, or None for memory of
+        their own.
         Raises DeviceError naming this device, at once or when a result is waited for.
         """
         if self.is_closed:
             raise DeviceError("the program is closed")
-        outputs: list[Array] = []
+        outputs: list[Tensor] = []
         for shape, made, place in zip(shapes, bound.segment.outputs, places, strict=True):
             outputs.append(self.allocate(shape, made) if place is None else place)
         if self._queue is None:
             self._run(bound, inputs, outputs, table, arena_bytes)
             return outputs
         arrays = [value.array if type(value) is Pending else value for value in inputs]
-        earlier = [event for value in inputs if type(value) is Pending for event in value.events]
-        event = self._queue.submit(lambda: self._run(bound, arrays, outputs, table, arena_bytes), earlier)
-        self._unsettled.append(event)
+        event = self._submit(lambda: self._run(bound, arrays, outputs, table, arena_bytes), inputs)
         return [Pending(output, (event,)) for output in outputs]
 
-    def allocate(self, shape: tuple[int, ...], type: TensorType) -> Array:
+    def receive(self, value: Any) -> Any:
+        """A tensor, or Pending one, where this device has its own; the same one if it is there."""
+        source = value.array if type(value) is Pending else value
+        remote = self._remote
+        if remote is None and isinstance(source, np.ndarray):
+            return value
+        if remote is None:
+            target: Tensor = self.host_array(source.shape, source.dtype)
+        elif getattr(source, "executable", None) is remote:
+            return value
+        else:
+            target = remote.allocate(source.shape, source.dtype, self._naming_errors)
+
+        def copy() -> None:
+            with self._naming_errors:
+                if remote is None:
+                    np.copyto(cast(Array, target), on_host(source))
+                else:
+                    remote.receive(source, cast(RemoteTensor, target))
+
+        if self._queue is None:
+            copy()
+            return target
+        return Pending(target, (self._submit(copy, [value]),))
+
+    def _submit(self, work: Work, inputs: Sequence[Any]) -> Event:
+        """Have the queue do `work` once those of `inputs` are there that are Pending."""
+        assert self._queue is not None
+        earlier = [event for value in inputs if type(value) is Pending for event in value.events]
+        event = self._queue.submit(work, earlier)
+        self._unsettled.append(event)
+        return event
+
+    def allocate(self, shape: tuple[int, ...], type: TensorType) -> Tensor:
         """Memory for a tensor that this device computes."""
+        if self._remote is not None:
+            return self._remote.allocate(shape, type.numpy_dtype, self._naming_errors)
+        return self.host_array(shape, type.numpy_dtype)
+
+    def host_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Memory of the host, whoever computes what is put there."""
         with self._naming_errors:
-            array, _ = aligned_empty(shape, type.numpy_dtype)
+            array, _ = aligned_empty(shape, dtype)
         return array
 
     def settle(self) -> None:
@@ -84,11 +125,14 @@ class Station:
     def _run(
         self,
         bound: BoundSegment,
-        inputs: Sequence[Array],
-        outputs: Sequence[Array],
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Any],
         table: Array | None,
         arena_bytes: int,
     ) -> None:
+        with self._naming_errors:  # outside of the lock, as reading another device's tensor takes that one's
+            readable = on_host if self._remote is None else self._remote.readable
+            inputs = cast("list[Any]", [readable(value) for value in inputs])
         with self._naming_errors, self.executable.lock:
             if self.traces is None:
                 bound.invoke(inputs, outputs, table, arena_bytes)

@@ -216,7 +216,7 @@ def test_a_traceback_only_with_debug(module: Path) -> None:
     command = [*COMMAND, str(module), "--devices", "gpu"]
     quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
     loud = subprocess.run([*command, "--debug"], capture_output=True, text=True, timeout=60)
-    known = "known devices: cpu, cuda-emulator, reference"
+    known = "known devices: cpu, cuda, cuda-emulator, reference"
     assert quiet.returncode == 2 and quiet.stderr == f"deploy: unknown device 'gpu'; {known}\n"
     assert loud.returncode == 1 and "Traceback" in loud.stderr and "ArgumentError" in loud.stderr
 

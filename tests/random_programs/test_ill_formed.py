@@ -93,7 +93,7 @@ def test_programs_are_refused_with_the_place(case: str, device: str) -> None:
 
 def test_an_unknown_device_is_named() -> None:
     module = tosaic.tosa.read(body("return %a : tensor<4xf32>").encode())
-    with pytest.raises(ArgumentError, match="unknown device 'gpu'; known devices: cpu, cuda-emulator, reference"):
+    with pytest.raises(ArgumentError, match="unknown device 'gpu'; known devices: cpu, cuda, cuda-emulator, reference"):
         tosaic.lowering.compile(module, ["gpu"])
 
 
