@@ -50,8 +50,10 @@ def _entry(name: str, kernel: Kernel, grid: Grid) -> str:
         f"  %{each}.narrow = call i32 @llvm.nvvm.read.ptx.sreg.{each}.x()\n  %{each} = zext i32 %{each}.narrow to i64"
         for each in ("tid", "ntid", "ctaid", "nctaid")
     )
+    # A block that shares tiles has sums in registers: ptxas is not to spill them to make room for a second block.
+    occupancy = ' "nvvm.minctasm"="1"' if grid.shared_bytes else ""
     return f"""
-define ptx_kernel void @{ptx_entry(name)}({signature}) "nvvm.reqntid"="{grid.threads}" {{
+define ptx_kernel void @{ptx_entry(name)}({signature}) "nvvm.reqntid"="{grid.threads}"{occupancy} {{
 {registers}
   %before = mul i64 %ctaid, %ntid
   %thread = add i64 %before, %tid
@@ -79,11 +81,15 @@ def assemble_ptx(text: str, target: Target) -> str:
         return machine.emit_assembly(module)
 
 
+_PTX_VERSION = {"sm_75": "+ptx70"}
+"""Where LLVM would write an older version than the first that has our instructions: driver 450 reads 7.0."""
+
+
 @cache
 def _target_machine(triple: str, cpu: str) -> llvm.TargetMachine:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=2)
+    return llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=_PTX_VERSION.get(cpu, ""), opt=2)
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:

@@ -10,6 +10,7 @@ from ...runtime.errors import ArgumentError
 from ..contraction import Contraction
 from ..target import Target, Tile
 from .block_tile import choose_block_tile
+from .mma_tile import choose_mma_tile, run_depth
 from .register_tile import register_tile
 
 TRIPLE = "nvptx64-nvidia-cuda"
@@ -34,8 +35,19 @@ def from_name(name: str) -> Target:
     return Target(name, TRIPLE, name, (ARCHITECTURE, name), _VECTOR_BITS, _VECTORS, tile)
 
 
+def capability(target: Target) -> int:
+    """80 of sm_80, 90 of sm_90a."""
+    return int(target.name.removeprefix("sm_").rstrip("a"))
+
+
 def tile(target: Target, contraction: Contraction) -> Tile:
-    """The tile of a block for convolutions, the register tile of a thread for the rest; one product a step."""
+    """The tile of a block for tensor cores where they multiply these types, in steps of 64 bytes of k.
+
+    Else that of a block for convolutions, and the register tile of a thread for the rest; one product a step.
+    """
+    mma = choose_mma_tile(contraction, capability(target))
+    if mma is not None:
+        return Tile(mma.rows, mma.columns, run_depth(contraction.lhs))
     if contraction.op_type == "conv_2d":
         block = choose_block_tile(contraction)
         return Tile(block.rows, block.columns, 1)

@@ -7,6 +7,7 @@ from math import prod
 from ...dialects.tiled import Conv2DOp
 from ...ir import tensor_type
 from ...targets.block_tile import block_tile
+from ...targets.mma_tile import mma_tile
 from ..arithmetic import i64
 from ..emit import Function
 from ..epilogue import Epilogue
@@ -15,48 +16,51 @@ from ..product import accumulator_type, narrow
 from ..types import Value, is_float, memory_type
 from ..window import Window, integers, pair
 from .left_side import WindowRows
+from .mma import select_mma
 from .outer_product import OuterProduct
 from .sliding import split_index
+from .tensor_core import TensorCoreProduct
 
 
 def emit_convolution(context: KernelContext, root: Conv2DOp) -> Grid | None:
-    """Emits a convolution; None for tiles that a program asks for and no block has."""
+    """Emits a convolution, on tensor cores where its filter was tiled for them; None for tiles that a program asks for
+    and no block has."""
     image, filter, result = (tensor_type(value) for value in (root.image, root.filter, root.result))
     images, height, width, channels = image.get_shape()
     _, out_height, out_width, n = result.get_shape()
-    _, _, n0, k0 = filter.get_shape()
-    tile = block_tile(root.rows.value.data, n0)
-    if tile is None or k0 != 1 or root.lhs_offset is not None:
+    _, steps, n0, k0 = filter.get_shape()
+    sums = accumulator_type(result.get_element_type())
+    left, right, element = (memory_type(type.get_element_type()) for type in (image, filter, result))
+    mma, m0 = select_mma(context.target, left, right, sums), root.rows.value.data
+    block = block_tile(m0, n0) if k0 == 1 else None
+    warps = mma_tile(m0, n0) if mma is not None and k0 == mma.depth else None
+    tile = block or warps
+    if tile is None or root.lhs_offset is not None:
         return None
-    top, _, left, _ = integers(root.pad)
+    top, _, leftmost, _ = integers(root.pad)
     kernel = pair(root.kernel)
     window = Window(
-        (height, width), (out_height, out_width), kernel, pair(root.strides), pair(root.dilations), (top, left)
+        (height, width), (out_height, out_width), kernel, pair(root.strides), pair(root.dilations), (top, leftmost)
     )
     m, k = images * out_height * out_width, prod(kernel) * channels
     rows = WindowRows(
         context.tensor(root.image).pointer,
-        memory_type(image.get_element_type()),
+        left,
         images,
         channels,
         window,
         whole_rows=m % tile.rows == 0,
-        whole_columns=k % tile.depth == 0,
+        whole_columns=k % (block.depth if block else k0) == 0,
         fill=root.pad_value.value.data if root.pad_value else 0,
     )
-    product = OuterProduct(
-        context.target,
-        tile,
-        rows,
-        context.tensor(root.filter).pointer,
-        memory_type(filter.get_element_type()),
-        accumulator_type(result.get_element_type()),
-        1,
-        m,
-        n,
-        k,
-    )
-    epilogue, element = Epilogue(context, root), memory_type(result.get_element_type())
+    panels = context.tensor(root.filter).pointer
+    product: OuterProduct | TensorCoreProduct
+    if warps is not None and mma is not None:
+        product = TensorCoreProduct(context.target, warps, mma, rows, panels, 1, m, n, steps)
+    else:
+        assert block is not None
+        product = OuterProduct(context.target, block, rows, panels, right, sums, 1, m, n, k)
+    epilogue = Epilogue(context, root)
     linear = epilogue.rows_are_linear
 
     def finish(f: Function, batch: Value, row: Value, column: Value, value: Value) -> None:

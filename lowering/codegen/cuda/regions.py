@@ -11,6 +11,7 @@ from ...dialects import linalg, tiled
 from ..kernel import Grid, KernelContext
 from .convolution import emit_convolution
 from .depthwise import emit_depthwise
+from .matmul import emit_matmul
 from .pooling import emit_pooling
 
 CudaEmitter = Callable[[KernelContext, Any], Grid | None]
@@ -19,6 +20,7 @@ and returns None, where the region is none of those that it is for."""
 
 _EMITTERS: dict[type[Operation], CudaEmitter] = {
     tiled.Conv2DOp: emit_convolution,
+    tiled.MatmulOp: emit_matmul,
     linalg.DepthwiseConv2DNhwcHwcmOp: emit_depthwise,
     linalg.PoolingNhwcMaxOp: emit_pooling,
     linalg.PoolingNhwcSumOp: emit_pooling,

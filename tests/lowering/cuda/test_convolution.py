@@ -33,13 +33,19 @@ TILES = [(16, 16), (16, 32), (32, 32), (64, 32), (32, 64), (64, 64)]
 
 
 def make_convolution(
-    types: Sequence[Any], geometry: Geometry, n: int, tile: tuple[int, int], pad_value: int, seed: int = 0
+    types: Sequence[Any],
+    geometry: Geometry,
+    n: int,
+    tile: tuple[int, int],
+    pad_value: int,
+    seed: int = 0,
+    depth: int = 1,
 ) -> tuple[RegionOp, Array, Array, Array, Array]:
     """(region, image, filter in tiles, what is in the result before, filter [K, N])"""
     rng = np.random.default_rng(seed)
     image = random_array(rng, types[0], geometry.image)
     weights = random_array(rng, types[1], (*geometry.kernel, geometry.image[3], n)).reshape(-1, n)
-    packed = pack_right(weights, tile[1], 1)
+    packed = pack_right(weights, tile[1], depth)
     result = np.full((geometry.image[0], *geometry.output, n), 77, types[2])
     element: Any = {np.dtype(np.int8): i8, np.dtype(np.int16): i16}.get(np.dtype(types[0]))
     value = IntegerAttr(pad_value, element) if element else FloatAttr(pad_value, f32)
@@ -69,8 +75,9 @@ def check_convolution(
     pad_value: int,
     blocks: int,
     seed: int,
+    depth: int = 1,
 ) -> None:
-    region, image, packed, result, weights = make_convolution(types, geometry, n, tile, pad_value, seed)
+    region, image, packed, result, weights = make_convolution(types, geometry, n, tile, pad_value, seed, depth)
     (actual,) = Emulated(region, gpu(capability)).run([image, packed], [result], blocks=blocks)
     rows = geometry.windows(image, pad_value).reshape(-1, weights.shape[0])
     assert_products_close(actual.reshape(-1, n), rows, weights)
@@ -89,6 +96,23 @@ def check_convolution(
 )
 def test_convolution(capability: str, types: Sequence[Any], **case: Any) -> None:
     check_convolution(capability, types, **case)
+
+
+@pytest.mark.parametrize("types", [TYPES[3], TYPES[4], TYPES[5]], ids=str)
+@EXAMPLES
+@given(
+    geometry=geometries(st.sampled_from([1, 3, 8, 16, 32, 40]), largest=7),
+    n=st.integers(1, 70),
+    tile=st.sampled_from([(16, 32), (32, 32), (64, 32), (32, 64)]),
+    blocks=st.integers(0, 2),
+    seed=st.integers(0, 100),
+    padded=st.booleans(),
+)
+def test_convolution_on_tensor_cores(types: Sequence[Any], padded: bool, **case: Any) -> None:
+    """Windows of images as the left side of `mma.sync`; padding with another number than zero only for integers."""
+    size = np.dtype(types[0]).itemsize
+    pad_value = -5 if padded and size == 1 else 0
+    check_convolution("sm_80", types, pad_value=pad_value, depth=64 // size, **case)
 
 
 def test_more_steps_than_stages_and_whole_tiles() -> None:

@@ -1,0 +1,55 @@
+"""`tiled.matmul` on a GPU: rows of a matrix times tiles made for tensor cores."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import DYNAMIC_INDEX
+
+from ...dialects.tiled import MatmulOp
+from ...ir import tensor_type
+from ...targets.mma_tile import mma_tile
+from ..emit import Function
+from ..epilogue import Epilogue
+from ..kernel import Grid, KernelContext
+from ..product import accumulator_type, narrow
+from ..tile_output import row_indices
+from ..types import Value, is_float, memory_type
+from .left_side import MatrixRows
+from .mma import select_mma
+from .tensor_core import TensorCoreProduct
+
+
+def emit_matmul(context: KernelContext, root: MatmulOp) -> Grid | None:
+    """Emits a product of known sizes; None for types and tiles that are not those of tensor cores."""
+    lhs, rhs, result = (tensor_type(value) for value in (root.lhs, root.rhs, root.result))
+    if DYNAMIC_INDEX in (*lhs.get_shape(), *rhs.get_shape(), *result.get_shape()) or root.lhs_offset is not None:
+        return None
+    element = memory_type(result.get_element_type())
+    mma = select_mma(
+        context.target,
+        memory_type(lhs.get_element_type()),
+        memory_type(rhs.get_element_type()),
+        accumulator_type(result.get_element_type()),
+    )
+    *_, steps, n0, k0 = rhs.get_shape()
+    tile = mma_tile(root.rows.value.data, n0)
+    if mma is None or tile is None or k0 != mma.depth:
+        return None
+    *batches, m, k = lhs.get_shape()
+    rows = MatrixRows(
+        context.tensor(root.lhs).pointer,
+        mma.element,
+        m,
+        k,
+        whole_rows=m % tile.rows == 0,
+        whole_columns=k % k0 == 0,
+    )
+    count = batches[0] if batches else 1
+    right = context.tensor(root.rhs).pointer
+    product = TensorCoreProduct(context.target, tile, mma, rows, right, count, m, result.get_shape()[-1], steps)
+    epilogue, indices = Epilogue(context, root), row_indices(batched=bool(batches))
+
+    def finish(f: Function, batch: Value, row: Value, column: Value, value: Value) -> None:
+        value = narrow(f, context.target, value, element) if is_float(value.type) else value
+        epilogue.emit(f, indices(f, batch, row, column), value)
+
+    return product.emit(context.f, finish)

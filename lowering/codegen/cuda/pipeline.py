@@ -1,0 +1,175 @@
+"""Stages of both sides of a contraction on their way through shared memory, in a ring, asynchronously where GPUs can.
+
+A stage holds `depth` steps of k: of the left side [rows, depth], as `LeftSide` finds them, and behind it of a panel of
+the right side what lies together in memory. While a stage is computed with, the next ones' copies are under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...target import Target
+from ..arithmetic import i64
+from ..emit import Function
+from ..types import Value, bits_of
+from .block import barrier, thread_index
+from .left_side import Column, LeftSide, Row
+from .predicated import under
+from .staging import Staging, commit, wait
+
+_STAGES = 3
+_VECTOR_BITS = 128
+
+Accumulate = Callable[[Value, Value, Sequence[Value]], Sequence[Value]]
+"""accumulate(left, right, sums): the sums after a stage, whose two parts are at these addresses."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`steps` stages of `rows` of `left` and `columns` of panels of `right_element`, copied by `threads` threads.
+
+    A panel is [steps, depth * columns] elements in whatever order.
+    """
+
+    target: Target
+    left: LeftSide
+    right_element: str
+    rows: int
+    columns: int
+    depth: int
+    steps: int
+    threads: int
+
+    @property
+    def stages(self) -> int:
+        return max(2, min(_STAGES, self.steps)) if self._is_asynchronous else 1
+
+    @property
+    def bytes(self) -> int:
+        """Of the ring."""
+        return self.stages * self._stage_bytes
+
+    @property
+    def panel_bytes(self) -> int:
+        """Of a panel of the right side."""
+        return self.steps * self._right_bytes
+
+    @property
+    def _is_asynchronous(self) -> bool:
+        return self._left_staging.is_asynchronous and self._right_staging.is_asynchronous
+
+    @property
+    def _left_staging(self) -> Staging:
+        return Staging(self.target, self.left.element, min(self.left.vector, self.depth), self.left.fill)
+
+    @property
+    def _right_staging(self) -> Staging:
+        return Staging(self.target, self.right_element, _VECTOR_BITS // bits_of(self.right_element))
+
+    @property
+    def _left_pitch(self) -> int:
+        return self.depth * bits_of(self.left.element) // 8
+
+    @property
+    def _left_bytes(self) -> int:
+        return self.rows * self._left_pitch
+
+    @property
+    def _right_bytes(self) -> int:
+        return self.depth * self.columns * bits_of(self.right_element) // 8
+
+    @property
+    def _stage_bytes(self) -> int:
+        return self._left_bytes + self._right_bytes
+
+    def run(
+        self,
+        f: Function,
+        ring: Value,
+        batch: Value,
+        first: Value,
+        panel: Value,
+        sums: Sequence[Value],
+        accumulate: Accumulate,
+    ) -> list[Value]:
+        """`sums` after all stages of rows [first, first + rows) of `batch` and the panel at `panel`.
+
+        What the ring held has to have been read by all threads; the last stage of it is still being read on return.
+        """
+        copies = _Copies(self, f, batch, first, panel)
+
+        def compute(stage: Value, sums: Sequence[Value]) -> Sequence[Value]:
+            return accumulate(stage, f.gep(stage, self._left_bytes), sums)
+
+        if not self._is_asynchronous:
+            with f.loop(0, self.steps, carried=sums) as step:
+                copies.issue(ring, step.index)
+                if self._left_staging.is_asynchronous or self._right_staging.is_asynchronous:
+                    commit(f)
+                    wait(f, 0)
+                barrier(f)
+                updated = compute(ring, step.values)
+                barrier(f)
+                step.yield_(*updated)
+            return step.results
+        for stage in range(self.stages - 1):
+            copies.issue(f.gep(ring, stage * self._stage_bytes), i64(stage))
+            commit(f)
+        with f.loop(0, self.steps, carried=sums) as step:
+            wait(f, self.stages - 2)
+            barrier(f)
+            ahead = f.add(step.index, i64(self.stages - 1))
+            with f.if_(f.icmp("slt", ahead, i64(self.steps))):
+                copies.issue(self._stage(f, ring, ahead), ahead)
+            commit(f)
+            step.yield_(*compute(self._stage(f, ring, step.index), step.values))
+        return step.results
+
+    def _stage(self, f: Function, ring: Value, step: Value) -> Value:
+        return f.gep(ring, f.mul(f.urem(step, i64(self.stages)), i64(self._stage_bytes)))
+
+
+class _Copies:
+    """What this thread copies of every stage: vectors of some rows at one column, and of the panel."""
+
+    def __init__(self, pipeline: Pipeline, f: Function, batch: Value, first: Value, panel: Value) -> None:
+        self._pipeline, self._f, self._panel = pipeline, f, panel
+        left = pipeline._left_staging
+        vectors = pipeline.depth // left.vector
+        self._thread = thread_index(f)
+        self._down, self._column = f.udiv(self._thread, i64(vectors)), f.urem(self._thread, i64(vectors))
+        self._distance = max(pipeline.threads // vectors, 1)
+        lines = range(0, pipeline.rows, self._distance)
+        self._rows: list[Row] = [pipeline.left.row(f, batch, f.add(first, self._line(line))) for line in lines]
+        self._is_mine = f.icmp("ult", self._down, i64(pipeline.rows)) if self._distance > pipeline.rows else None
+
+    def _line(self, first: int) -> Value:
+        return self._f.add(self._down, i64(first))
+
+    def issue(self, stage: Value, step: Value) -> None:
+        """Copies this thread's part of step `step` to `stage`."""
+        f, pipeline = self._f, self._pipeline
+        left, right = pipeline._left_staging, pipeline._right_staging
+        start = f.add(f.mul(step, i64(pipeline.depth)), f.mul(self._column, i64(left.vector)))
+        column = pipeline.left.column(f, start)
+        with under(f, self._is_mine):
+            self._copy_left(stage, column)
+        source = f.gep(self._panel, f.mul(step, i64(pipeline._right_bytes)))
+        destination = f.gep(stage, pipeline._left_bytes)
+        vectors = pipeline._right_bytes // right.bytes
+        for number in range(0, vectors, pipeline.threads):
+            vector = f.add(self._thread, i64(number))
+            at = f.mul(vector, i64(right.bytes))
+            is_vector = f.icmp("ult", vector, i64(vectors)) if vectors - number < pipeline.threads else None
+            with under(f, is_vector):
+                right.copy(f, f.gep(destination, at), f.gep(source, at), None)
+
+    def _copy_left(self, stage: Value, column: Column) -> None:
+        f, pipeline = self._f, self._pipeline
+        staging = pipeline._left_staging
+        for number, row in enumerate(self._rows):
+            address, there = pipeline.left.place(f, row, column)
+            at = f.mul(self._line(number * self._distance), i64(pipeline._left_pitch))
+            at = f.add(at, f.mul(self._column, i64(staging.bytes)))
+            staging.copy(f, f.gep(stage, at), address, there)

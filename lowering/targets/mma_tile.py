@@ -1,0 +1,101 @@
+"""How a block of warps shares a contraction on the tensor cores of a GPU: by a model of its cycles.
+
+A block computes `rows` x `columns` of the result, its warps, `down` by `across`, equal parts of them. Per 64 bytes of k
+of every row and column an SM of an A100
+
+- multiplies 2048 words of k (32 bits: one tf32, two halves, four bytes) of row-column pairs in a cycle / 4,
+- reads 64 (rows / down + columns / across) bytes a warp from shared memory, 128 in a cycle,
+- and gets 64 (rows + columns) bytes from the L2, about 48 in a cycle.
+
+128 x 256 in warps of 64 x 64 multiply in 1024 cycles what takes 512 to read and 512 to get; 128 x 128 in 512 what takes
+256 and 341; 64 x 64 in warps of 32 x 32 in 128 what takes 128 and 170. Results too small for a block on each SM are cut
+in smaller tiles all the same: an idle SM does nothing at all.
+
+Three stages of 128 x 256 keep 72 KiB of shared memory and 128 sums in the registers of each of 256 threads: one block
+on an SM, two of 128 x 128. While one waits at its barrier for a stage, its own next stages are under way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import bf16, f16, f32, i8, i32
+from xdsl.ir import Attribute
+
+from ..contraction import Contraction
+from ..dialects.encoding import UNKNOWN
+from .block_tile import SMS
+
+RUN_BYTES = 64
+"""Of k that a step takes of every row and column."""
+
+_WORDS_A_CYCLE = 512
+_SHARED_BYTES = 128
+_L2_BYTES = 48
+_STEP_OVERHEAD = 60
+"""Cycles of a step that nobody hides for a lone block: the barrier, and the latency of shared memory and products."""
+
+
+@dataclass(frozen=True)
+class MmaTile:
+    """The share of a block and of its warps."""
+
+    rows: int
+    columns: int
+    down: int
+    across: int
+
+    @property
+    def warps(self) -> int:
+        return self.down * self.across
+
+
+_TILES = (
+    MmaTile(128, 256, 2, 4),
+    MmaTile(128, 128, 2, 2),
+    MmaTile(128, 64, 2, 2),
+    MmaTile(64, 64, 2, 2),
+    MmaTile(64, 32, 2, 2),
+    MmaTile(32, 64, 1, 4),
+    MmaTile(32, 32, 2, 2),
+    MmaTile(16, 64, 1, 4),
+    MmaTile(16, 32, 1, 4),
+)
+
+_SINCE: dict[tuple[Attribute, Attribute], int] = {
+    (f16, f32): 75,
+    (f16, f16): 75,
+    (i8, i32): 75,
+    (bf16, f32): 80,
+    (bf16, bf16): 80,
+}
+"""The compute capability from which on tensor cores multiply elements, by these and the result's type."""
+
+
+def run_depth(element: Attribute) -> int:
+    """Elements of k in a step."""
+    return RUN_BYTES * 8 // element.bitwidth  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def choose_mma_tile(contraction: Contraction, capability: int) -> MmaTile | None:
+    """The tile with the fewest cycles; None for what tensor cores do not multiply or whose sizes are not known."""
+    since = _SINCE.get((contraction.lhs, contraction.result))
+    sizes = (contraction.batch, contraction.m, contraction.n, contraction.k)
+    if since is None or capability < since or contraction.lhs != contraction.rhs or UNKNOWN in sizes:
+        return None
+    return min(_TILES, key=lambda tile: _cycles(contraction, tile))
+
+
+def mma_tile(rows: int, columns: int) -> MmaTile | None:
+    """The tile of that size, if there is one."""
+    return next((tile for tile in _TILES if (tile.rows, tile.columns) == (rows, columns)), None)
+
+
+def _cycles(contraction: Contraction, tile: MmaTile) -> float:
+    """Of the SM with the most blocks; blocks of one SM hide each other's latency."""
+    blocks = contraction.batch * -(-contraction.m // tile.rows) * -(-contraction.n // tile.columns)
+    steps = -(-contraction.k // run_depth(contraction.lhs))
+    words = tile.rows * tile.columns * RUN_BYTES // 4
+    read = tile.warps * RUN_BYTES * (tile.rows / tile.down + tile.columns / tile.across)
+    step = max(words / _WORDS_A_CYCLE, read / _SHARED_BYTES, RUN_BYTES * (tile.rows + tile.columns) / _L2_BYTES)
+    return steps * max(-(-blocks // SMS) * step, step + _STEP_OVERHEAD)

@@ -1,0 +1,84 @@
+"""Products on emulated tensor cores against numpy: every type, odd sizes, and layouts as the manual has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tosaic.lowering.dialects.dispatch import RegionOp
+from tosaic.lowering.dialects.tiled import MatmulOp
+from xdsl.ir import SSAValue
+
+from ..codegen.harness import Array
+from ..codegen.roots import assert_products_close, make_region, pack_right, random_array, tensor_type
+from ..codegen.test_convolution import EXAMPLES
+from .harness import Emulated, assert_nothing_spills, gpu
+
+TYPES = [
+    (np.float16, np.float32),
+    (np.float16, np.float16),
+    (np.int8, np.int32),
+    (ml_dtypes.bfloat16, np.float32),
+    (ml_dtypes.bfloat16, ml_dtypes.bfloat16),
+]
+CASES = [
+    (capability, types) for capability in ("sm_75", "sm_80") for types in TYPES[: 3 if capability == "sm_75" else None]
+]
+TILES = [(16, 32), (16, 64), (32, 32), (32, 64), (64, 32), (64, 64)]
+
+
+def make_product(
+    types: Sequence[Any], m: int, n: int, k: int, tile: tuple[int, int], batches: int, seed: int = 0
+) -> tuple[RegionOp, Array, Array, Array, Array]:
+    """(region, left, right in tiles, what is in the result before, right)"""
+    rng = np.random.default_rng(seed)
+    depth = 64 // np.dtype(types[0]).itemsize
+    left = random_array(rng, types[0], (batches, m, k))
+    right = random_array(rng, types[0], (batches, k, n))
+    packed = np.stack([pack_right(each, tile[1], depth) for each in right])
+    result = np.full((batches, m, n), 77, types[1])
+
+    def product(arguments: Sequence[SSAValue]) -> MatmulOp:
+        return MatmulOp(arguments[0], arguments[1], tensor_type(result), tile[0])
+
+    return make_region([left, packed], result, product)[0], left, packed, result, right
+
+
+@pytest.mark.parametrize(("capability", "types"), CASES, ids=str)
+@EXAMPLES
+@given(
+    m=st.integers(1, 70),
+    n=st.integers(1, 70),
+    k=st.integers(1, 150),
+    tile=st.sampled_from(TILES),
+    batches=st.integers(1, 2),
+    blocks=st.integers(0, 2),
+    seed=st.integers(0, 100),
+)
+def test_product(
+    capability: str,
+    types: Sequence[Any],
+    m: int,
+    n: int,
+    k: int,
+    tile: tuple[int, int],
+    batches: int,
+    blocks: int,
+    seed: int,
+) -> None:
+    region, left, packed, result, right = make_product(types, m, n, k, tile, batches, seed)
+    (actual,) = Emulated(region, gpu(capability)).run([left, packed], [result], blocks=blocks)
+    for got, rows, columns in zip(actual, left, right, strict=True):
+        assert_products_close(got, rows, columns)
+
+
+@pytest.mark.parametrize("tile", [(128, 256), (128, 128), (128, 64), (64, 64), (16, 64)], ids=str)
+@pytest.mark.parametrize(("capability", "types"), [*CASES, ("sm_90a", TYPES[3])], ids=str)
+def test_big_tiles_spill_nothing(capability: str, types: Sequence[Any], tile: tuple[int, int]) -> None:
+    region, *_ = make_product(types, 512, 512, 512, tile, 1)
+    assert_nothing_spills(Emulated(region, gpu(capability)))
