@@ -52,7 +52,8 @@ _TILES = (
     BlockTile(32, 64, 4, 4),
     BlockTile(32, 32, 4, 4, 4, 32),
     BlockTile(16, 32, 4, 4, 4, 32),
-    BlockTile(16, 16, 2, 4, 1),
+    BlockTile(16, 16, 2, 4),
+    BlockTile(4, 32, 4, 4, 16, 128),
 )
 
 

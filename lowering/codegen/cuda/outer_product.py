@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
 from ...target import Target
 from ...targets.block_tile import BlockTile
 from ..arithmetic import i64
 from ..emit import Function
+from ..extent import Extent, emit_extent, extent_of, product
 from ..kernel import Grid
 from ..product import widen
 from ..types import Value, bits_of, is_float, vector_type
@@ -50,30 +50,34 @@ class OuterProduct:
     right: Value
     right_element: str
     sums: str
-    batches: int
-    m: int
-    n: int
-    k: int
+    batches: Extent
+    m: Extent
+    n: Extent
+    k: Extent
 
     def emit(self, f: Function, finish: Finish) -> Grid:
         """Emits all tiles; `finish` is handed the sums."""
         tile = self.tile
-        panels = -(-self.n // tile.columns)
-        tiles = [self.batches, -(-self.m // tile.rows), panels]
+        tiles = [
+            self.batches,
+            *(ceil_div(f, size, part) for size, part in ((self.m, tile.rows), (self.n, tile.columns))),
+        ]
+        panels = tiles[-1]
         memory = SharedMemory()
         ring = memory.allocate(self._stages * self._stage_bytes)
         reduction = max((tile.slices - 1) * tile.rows * tile.columns * bits_of(self.sums) // 8, 0)
         memory.bytes = max(memory.bytes, reduction)
         slice, ty, tx = self._places(f)
-        with block_tiles(f, prod(tiles)) as loop:
+        with block_tiles(f, product(tiles)) as loop:
             batch, row_tile, panel = split_index(f, loop.index, tiles)
             first = f.mul(row_tile, i64(tile.rows))
-            right = f.add(f.mul(batch, i64(panels)), panel)
-            right_address = f.gep(self.right, f.mul(right, i64(self.k * self._right_pitch)))
+            right = f.add(f.mul(batch, emit_extent(f, panels)), panel)
+            right_address = f.gep(self.right, f.mul(right, emit_extent(f, self.k * self._right_pitch)))
             sums = self._multiply(f, ring, batch, first, right_address, slice, ty, tx)
             sums = self._reduce(f, ring, slice, sums)
             self._store(f, batch, f.add(first, ty), f.add(f.mul(panel, i64(tile.columns)), tx), slice, sums, finish)
-        return Grid(tile.threads, prod(tiles), memory.bytes)
+        blocks = product(tiles)
+        return Grid(tile.threads, blocks if isinstance(blocks, int) else 0, memory.bytes)
 
     def _places(self, f: Function) -> tuple[Value, Value, Value]:
         """(slice, first row, first column) of this thread in the tile."""
@@ -86,11 +90,9 @@ class OuterProduct:
 
     @property
     def _stages(self) -> int:
-        return max(2, min(_STAGES, self._steps)) if has_asynchronous_copies(self.target) else 1
-
-    @property
-    def _steps(self) -> int:
-        return -(-self.k // self.tile.depth)
+        if not has_asynchronous_copies(self.target):
+            return 1
+        return max(2, min(_STAGES, -(-self.k // self.tile.depth))) if isinstance(self.k, int) else _STAGES
 
     @property
     def _left_staging(self) -> Staging:
@@ -124,6 +126,7 @@ class OuterProduct:
     ) -> list[Value]:
         """The sums of a thread, [rows][groups of columns]."""
         copies = _Copies(self, f, batch, first, right)
+        steps = emit_extent(f, ceil_div(f, self.k, self.tile.depth))
         count = self.tile.thread_rows * (self.tile.thread_columns // _GROUP)
         zeros = [f.zero(vector_type(self.sums, _GROUP))] * count
         left_at = f.add(f.mul(ty, i64(self._left_pitch)), f.mul(slice, i64(self._slice_depth * self._left_size)))
@@ -131,7 +134,7 @@ class OuterProduct:
         right_at = f.add(right_at, i64(self._left_bytes))
         barrier(f)  # what the tile before left in the ring has been read
         if self._stages == 1:
-            with f.loop(0, self._steps, carried=zeros) as step:
+            with f.loop(0, steps, carried=zeros) as step:
                 copies.issue(f, ring, step.index)
                 barrier(f)
                 sums = self._accumulate(f, f.gep(ring, left_at), f.gep(ring, right_at), step.values)
@@ -141,11 +144,11 @@ class OuterProduct:
         for stage in range(self._stages - 1):
             copies.issue(f, f.gep(ring, stage * self._stage_bytes), i64(stage))
             commit(f)
-        with f.loop(0, self._steps, carried=zeros) as step:
+        with f.loop(0, steps, carried=zeros) as step:
             wait(f, self._stages - 2)
             barrier(f)
             ahead = f.add(step.index, i64(self._stages - 1))
-            with f.if_(f.icmp("slt", ahead, i64(self._steps))):
+            with f.if_(f.icmp("slt", ahead, steps)):
                 copies.issue(f, self._stage(f, ring, ahead), ahead)
             commit(f)
             stage = self._stage(f, ring, step.index)
@@ -238,7 +241,7 @@ class OuterProduct:
     ) -> None:
         """Hands to `finish` what there is of this thread's sums, if it belongs to the first slice."""
         tile, groups = self.tile, self.tile.thread_columns // _GROUP
-        width = _GROUP if self.n % _GROUP == 0 else 1
+        width = _GROUP if is_multiple(self.n, _GROUP) else 1
         is_first = f.icmp("eq", slice, i64(0)) if tile.slices > 1 else None
         for first in range(0, tile.thread_columns, width):
             group, lane = divmod(first, _GROUP)
@@ -246,7 +249,8 @@ class OuterProduct:
             values = [sums[i * groups + group] for i in range(tile.thread_rows)]
             if width == 1:
                 values = [f.extract(value, lane) for value in values]
-            inside = f.icmp("slt", at_column, i64(self.n)) if self.n % tile.columns else None
+            whole = is_multiple(self.n, tile.columns)
+            inside = None if whole else f.icmp("slt", at_column, emit_extent(f, self.n))
             with under(f, is_first, inside):
                 self._store_column(f, batch, row, at_column, values, finish)
 
@@ -256,8 +260,19 @@ class OuterProduct:
         """The rows that there are of one group of columns."""
         for i, value in enumerate(values):
             at = f.add(row, i64(i))
-            with under(f, f.icmp("slt", at, i64(self.m)) if self.m % self.tile.rows else None):
+            whole = is_multiple(self.m, self.tile.rows)
+            with under(f, None if whole else f.icmp("slt", at, emit_extent(f, self.m))):
                 finish(f, batch, at, column, value)
+
+
+def is_multiple(size: Extent, part: int) -> bool:
+    """Whether a size certainly consists of whole parts."""
+    return isinstance(size, int) and size % part == 0
+
+
+def ceil_div(f: Function, size: Extent, part: int) -> Extent:
+    """How many parts cover a size."""
+    return extent_of(f.ceildiv(emit_extent(f, size), i64(part)))
 
 
 class _Copies:
@@ -291,8 +306,8 @@ class _Copies:
             vector = f.add(self._thread, i64(number))
             at = f.mul(vector, i64(staging.bytes))
             there = None
-            if product.k % tile.depth:
-                left = f.mul(f.sub(i64(product.k), k), i64(product._right_pitch // staging.bytes))
+            if not is_multiple(product.k, tile.depth):
+                left = f.mul(f.sub(emit_extent(f, product.k), k), i64(product._right_pitch // staging.bytes))
                 there = f.icmp("slt", vector, left)
             destination = f.gep(f.gep(stage, product._left_bytes), at)
             with under(f, f.icmp("ult", vector, i64(vectors)) if vectors - number < tile.threads else None):

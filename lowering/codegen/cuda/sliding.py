@@ -18,6 +18,7 @@ from ...ir import shape_of, tensor_type
 from ..arithmetic import i64
 from ..emit import Function
 from ..epilogue import Epilogue
+from ..extent import Extent, emit_extent, product
 from ..kernel import Grid, KernelContext
 from ..lanewise import Lanewise
 from ..product import narrow
@@ -172,14 +173,16 @@ class Sliding:
         self.epilogue.emit(f, indices, value, dim=3 if self.multiplier == 1 else len(indices) - 1)
 
 
-def split_index(f: Function, index: Value, sizes: Sequence[int]) -> list[Value]:
+def split_index(f: Function, index: Value, sizes: Sequence[Extent]) -> list[Value]:
     """The indices along dimensions of `sizes` of element `index` (i64), in 32 bits where that is enough: a GPU divides
     no wider integers."""
-    narrow = prod(sizes) < 1 << 31
+    total = product(sizes)
+    narrow = isinstance(total, int) and total < 1 << 31
     rest = f.cast("trunc", index, I32) if narrow else index
     found: list[Value] = []
     for size in reversed(sizes[1:]):
-        found.append(f.urem(rest, f.const(rest.type, size)))
-        rest = f.udiv(rest, f.const(rest.type, size))
+        divisor = f.const(rest.type, size) if isinstance(size, int) else emit_extent(f, size)
+        found.append(f.urem(rest, divisor))
+        rest = f.udiv(rest, divisor)
     first = f.const(rest.type, 0) if sizes[0] == 1 else rest
     return [f.cast("zext", each, I64) for each in (first, *reversed(found))]
