@@ -20,7 +20,8 @@ class Contraction:
 
     A convolution counts its output pixels as rows (`m`) and its window as `k`; `row_run` is the length over which
     consecutive rows lie evenly spaced in memory: the output width of a convolution, `m` itself for a matmul. A size
-    that only a call knows is UNKNOWN.
+    that only a call knows is UNKNOWN. `multiply_type` is what the sides may be rounded to as they are multiplied, None
+    where that is not allowed.
     """
 
     op_type: str
@@ -32,6 +33,7 @@ class Contraction:
     n: int
     k: int
     row_run: int
+    multiply_type: Attribute | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -71,7 +73,8 @@ class Contraction:
         op_type = encoding.op_type.data
         lhs, rhs, result = encoding.element_types
         row_run = groups["m"][-1] if op_type == "conv_2d" else m
-        return Contraction(op_type, lhs, rhs, result, batch, m, n, k, row_run)
+        multiply_type = encoding.hints.data.get("multiply_type")
+        return Contraction(op_type, lhs, rhs, result, batch, m, n, k, row_run, multiply_type)
 
 
 def _product(sizes: Sequence[int]) -> int:

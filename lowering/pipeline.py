@@ -72,7 +72,7 @@ PHASES = (
     Phase("tosa-to-linalg", lambda module, _: tosa_to_linalg.run(module)),
     Phase("normalize-linalg", lambda module, _: normalize_linalg(module)),
     Phase("form-dispatches", lambda module, _: form_dispatches(module)),
-    Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision)),
+    Phase("reduce-precision", lambda module, options: reduce_precision(module, options.precision, options.targets)),
     Phase(
         "split-dispatches",
         lambda module, options: split_dispatches(

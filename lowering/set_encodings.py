@@ -33,7 +33,18 @@ from xdsl.rewriter import Rewriter
 from ..runtime.errors import ArgumentError
 from ..tosa.source import described
 from .dialects.dispatch import RegionOp
-from .dialects.encoding import DATA_TILING, LHS, RESULT, RHS, TILE_SIZES, UNKNOWN, EncodingAttr, SetOp, UnsetOp
+from .dialects.encoding import (
+    DATA_TILING,
+    LHS,
+    MULTIPLY_TYPE,
+    RESULT,
+    RHS,
+    TILE_SIZES,
+    UNKNOWN,
+    EncodingAttr,
+    SetOp,
+    UnsetOp,
+)
 from .dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
 from .ir import collapse, expand, functions, regions, shape_of, tensor_type
 
@@ -79,10 +90,12 @@ def encoding_of(root: PlainContraction) -> EncodingAttr:
 
 
 def _hints(root: PlainContraction) -> dict[str, Attribute]:
-    """What the program asks for. Raises ArgumentError for tile sizes that are none."""
+    """What the program asks for and allows. Raises ArgumentError for tile sizes that are none."""
     hints: dict[str, Attribute] = {}
     if DATA_TILING in root.attributes:
         hints["data_tiling"] = root.attributes[DATA_TILING]
+    if MULTIPLY_TYPE in root.attributes:
+        hints["multiply_type"] = root.attributes[MULTIPLY_TYPE]
     tile = root.attributes.get(TILE_SIZES)
     if tile is not None:
         sizes = tile.get_values() if isinstance(tile, DenseArrayBase) else ()

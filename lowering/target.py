@@ -97,6 +97,13 @@ class Target:
         """`vdpbf16ps`: two bf16 products added to an f32."""
         return self.has("avx512bf16")
 
+    @property
+    def tf32(self) -> bool:
+        """Tensor cores that multiply f32 rounded to 11 bits."""
+        from .targets import nvptx
+
+        return self.architecture == nvptx.ARCHITECTURE and nvptx.capability(self) >= 80
+
     def tile(self, contraction: Contraction) -> Tile | None:
         return self.resolver(self, contraction)
 

@@ -38,7 +38,7 @@ def chosen_tile(target: Target, encoding: EncodingAttr) -> Tile | None:
 def check_hints(op: Operation, encoding: EncodingAttr, target: Target) -> None:
     """Raise ArgumentError that names `op` and what is allowed if `target` has no kernels for what the program asks."""
     hints = encoding.hints.data
-    if not hints:
+    if not hints.keys() & {"data_tiling", "tile_sizes"}:
         return
     usual = _usual_tile(target, Contraction.of(encoding))
     if usual is None:

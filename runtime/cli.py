@@ -82,7 +82,11 @@ def deploy(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(metavar="bf16", help="Faster, less exact arithmetic for contractions.", show_default=False),
+        typer.Option(
+            metavar="bf16|tf32",
+            help="Faster, less exact arithmetic for contractions; tf32 is for NVIDIA GPUs.",
+            show_default=False,
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads. By default one per processor.", show_default=False)

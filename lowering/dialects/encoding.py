@@ -45,6 +45,9 @@ DATA_TILING = "encoding.data_tiling"
 TILE_SIZES = "encoding.tile_sizes"
 """Discardable attribute of a contraction, array<i64: m0, n0, k0>: the tile that every device has to use for it."""
 
+MULTIPLY_TYPE = "encoding.multiply_type"
+"""Discardable attribute of a contraction of f32: tf32, if devices may round both sides to it as they multiply them."""
+
 _T = TypeVar("_T")
 
 
@@ -67,7 +70,8 @@ class EncodingAttr(ParametrizedAttribute):
     `tensor_map` leads from the iteration space to the dimensions of this very tensor: the operand's own map, which is
     not printed, or less for what is broadcast over the operand (a bias over the result). The right side of a conv_2d is
     held as the matrix [F, KH*KW*C]: its `tensor_map` is still that of the filter [F, KH, KW, C].
-    `hints` are what the program asks of every device: `data_tiling` and `tile_sizes`, see the attributes of that name.
+    `hints` are what the program asks of every device (`data_tiling` and `tile_sizes`) or lets it do (`multiply_type`),
+    see the attributes of these names.
     """
 
     name = "encoding.encoding"

@@ -33,7 +33,8 @@ class MatmulOp(IRDLOperation):
     Types (lhs, rhs -> result): f32, f32|f16|i8 -> f32; bf16, bf16 -> f32; f16, f16 -> f32|f16; i8, i8 -> i32. A
     narrower rhs is converted exactly as it is loaded. `columns` is N where only a call knows it. `rows` is M0, the rows
     of the register tile. `lhs_offset` (integers only, 0 or 128) makes a signed left side unsigned for `vpdpbusd`;
-    whoever sets it subtracts offset * sum(rhs) afterwards.
+    whoever sets it subtracts offset * sum(rhs) afterwards. `multiply_type` (f32 only) is what both sides may be rounded
+    to as they are multiplied: tf32.
     """
 
     name = "tiled.matmul"
@@ -44,6 +45,7 @@ class MatmulOp(IRDLOperation):
     result = result_def(TensorType)
     rows = prop_def(IntegerAttr)
     lhs_offset = opt_prop_def(IntegerAttr)
+    multiply_type = opt_prop_def(Attribute)
     traits = traits_def(Pure())
 
     def __init__(
@@ -54,6 +56,7 @@ class MatmulOp(IRDLOperation):
         rows: int,
         lhs_offset: int = 0,
         columns: SSAValue | None = None,
+        multiply_type: Attribute | None = None,
     ) -> None:
         super().__init__(
             operands=[lhs, rhs, columns],
@@ -61,6 +64,7 @@ class MatmulOp(IRDLOperation):
             properties={
                 "rows": IntegerAttr(rows, i64),
                 "lhs_offset": IntegerAttr(lhs_offset, i64) if lhs_offset else None,
+                "multiply_type": multiply_type,
             },
         )
 
@@ -80,7 +84,7 @@ class Conv2DOp(IRDLOperation):
     """Convolution of image [N, H, W, C] with tiles [F1, K1, F0, K0] of the filter, K running over (kh, kw, c) in rows.
 
     The result is [N, OH, OW, F]. `pad` is (top, bottom, left, right), filled with `pad_value` (absent: zero).
-    `rows`, `lhs_offset` (also added to `pad_value`) and the types are as in `tiled.matmul`.
+    `rows`, `lhs_offset` (also added to `pad_value`), `multiply_type` and the types are as in `tiled.matmul`.
     """
 
     name = "tiled.conv_2d"
@@ -95,6 +99,7 @@ class Conv2DOp(IRDLOperation):
     pad_value = opt_prop_def(IntegerAttr | FloatAttr)
     rows = prop_def(IntegerAttr)
     lhs_offset = opt_prop_def(IntegerAttr)
+    multiply_type = opt_prop_def(Attribute)
     traits = traits_def(Pure())
 
     def __init__(
@@ -110,6 +115,7 @@ class Conv2DOp(IRDLOperation):
         rows: int,
         pad_value: IntegerAttr | FloatAttr | None = None,
         lhs_offset: int = 0,
+        multiply_type: Attribute | None = None,
     ) -> None:
         super().__init__(
             operands=[image, filter],
@@ -122,6 +128,7 @@ class Conv2DOp(IRDLOperation):
                 "pad_value": pad_value,
                 "rows": IntegerAttr(rows, i64),
                 "lhs_offset": IntegerAttr(lhs_offset, i64) if lhs_offset else None,
+                "multiply_type": multiply_type,
             },
         )
 

@@ -11,7 +11,7 @@ from xdsl.rewriter import Rewriter
 
 from ..dialects import tiled
 from ..dialects.dispatch import RegionOp
-from ..dialects.encoding import LHS, RHS
+from ..dialects.encoding import LHS, MULTIPLY_TYPE, RHS
 from ..dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
 from ..ir import erase, erase_dead, padding_value, shape_of
 from ..set_encodings import encoding_of
@@ -42,7 +42,15 @@ def tile_right_side(region: RegionOp, root: PlainContraction, target: Target, si
     else:
         columns = logical_sizes(cast(Operation, root.init.owner).operands[1])[-1]
         known = columns if isinstance(columns, SSAValue) else None
-        new = tiled.MatmulOp(root.inputs[LHS], argument, root.result.type, tile.m0, tile.lhs_offset, known)
+        new = tiled.MatmulOp(
+            root.inputs[LHS],
+            argument,
+            root.result.type,
+            tile.m0,
+            tile.lhs_offset,
+            known,
+            root.attributes.get(MULTIPLY_TYPE),
+        )
     block = region.body.block
     block.insert_op_before(new, root)
     root.result.replace_all_uses_with(new.result)
@@ -76,6 +84,7 @@ def _tiled_convolution(root: Conv2DNhwcFhwcOp, filter: SSAValue, tile: Tile) -> 
         rows=tile.m0,
         pad_value=pad_value,
         lhs_offset=tile.lhs_offset,
+        multiply_type=root.attributes.get(MULTIPLY_TYPE),
     )
 
 

@@ -12,6 +12,7 @@ from tosaic.lowering.ir import constant_array, functions, regions, tensor_type, 
 from tosaic.lowering.target import resolve_target
 from tosaic.runtime import load
 from tosaic.runtime.device import DeviceSpec
+from tosaic.runtime.errors import ArgumentError
 from tosaic.tosa import dialect as tosa
 from tosaic.tosa import evaluate
 from xdsl.dialects.builtin import ModuleOp, bf16, f32
@@ -54,6 +55,12 @@ def test_weights_take_half_the_space() -> None:
     target = resolve_target("x86-64-v3").name
     full, half = (len(compile(module, target=target, precision=precision).constants) for precision in (None, "bf16"))
     assert half < 0.52 * full
+
+
+def test_a_program_without_a_gpu_is_refused_tf32() -> None:
+    module, _ = convolution()
+    with pytest.raises(ArgumentError, match=r"tf32 is for NVIDIA GPUs .*; the devices are cpu \(x86-64-v3\)"):
+        compile(module, target="x86-64-v3", precision="tf32")
 
 
 def stored(module: ModuleOp) -> list[Attribute]:
