@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import AnyFloat, IntegerType
+
 from ..contraction import Contraction
 
 SMS = 108
 """Of the GPU that kernels are shaped for, an A100. H100 has 132."""
 
+_TYPICAL_SIZE = 1024
 _DEPTH = 16
 _MULTIPLIERS = 64
 _BANKS = 32
@@ -58,8 +61,16 @@ _TILES = (
 
 
 def choose_block_tile(contraction: Contraction) -> BlockTile:
-    """The tile with the fewest cycles."""
-    return min(_TILES, key=lambda tile: _cycles(contraction, tile))
+    """The tile with the fewest cycles; sizes that are not known are taken for large."""
+    contraction = contraction.supposing(_TYPICAL_SIZE)
+    fitting = [tile for tile in _TILES if tile.thread_rows * tile.thread_columns <= _most_sums(contraction)]
+    return min(fitting, key=lambda tile: _cycles(contraction, tile))
+
+
+def _most_sums(contraction: Contraction) -> int:
+    """That a thread has registers for: half of those of 64 bits."""
+    result = contraction.result
+    return 32 if isinstance(result, IntegerType | AnyFloat) and result.bitwidth == 64 else 64
 
 
 def block_tile(rows: int, columns: int) -> BlockTile | None:

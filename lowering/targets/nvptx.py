@@ -1,7 +1,9 @@
 """NVIDIA GPUs: PTX for a compute capability, which the driver translates for the GPU at hand.
 
-A thread is what a core is elsewhere: it computes a register tile of its own, whose vectors LLVM takes apart into the
-scalar registers of PTX and puts together again in 128-bit loads and stores where the alignment is known.
+Contractions are shared by the threads of a block, on tensor cores (`mma_tile`) or CUDA cores (`block_tile`). Where no
+kernel was written for a GPU, a thread is what a core is elsewhere: it computes a register tile of its own, whose vectors
+LLVM takes apart into the scalar registers of PTX, and puts together again in 128-bit loads and stores where the
+alignment is known.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from ..contraction import Contraction
 from ..target import Target, Tile
 from .block_tile import choose_block_tile
 from .mma_tile import choose_mma_tile, run_depth
-from .register_tile import register_tile
 
 TRIPLE = "nvptx64-nvidia-cuda"
 
@@ -43,12 +44,10 @@ def capability(target: Target) -> int:
 def tile(target: Target, contraction: Contraction) -> Tile:
     """The tile of a block for tensor cores where they multiply these types, in steps of 64 bytes of k.
 
-    Else that of a block for convolutions, and the register tile of a thread for the rest; one product a step.
+    Else that of a block whose threads multiply one product a step on CUDA cores.
     """
     mma = choose_mma_tile(contraction, capability(target))
     if mma is not None:
         return Tile(mma.rows, mma.columns, run_depth(contraction.lhs))
-    if contraction.op_type == "conv_2d":
-        block = choose_block_tile(contraction)
-        return Tile(block.rows, block.columns, 1)
-    return register_tile(target, contraction, 1)
+    block = choose_block_tile(contraction)
+    return Tile(block.rows, block.columns, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX
+from xdsl.dialects.builtin import DYNAMIC_INDEX, tf32
 
 from ...dialects.tiled import MatmulOp
 from ...ir import tensor_type
@@ -13,27 +13,32 @@ from ..kernel import Grid, KernelContext
 from ..product import accumulator_type, narrow
 from ..tile_output import row_indices
 from ..types import Value, is_float, memory_type
+from .core_matmul import emit_core_matmul
 from .left_side import MatrixRows
 from .mma import select_mma
 from .tensor_core import TensorCoreProduct
 
 
 def emit_matmul(context: KernelContext, root: MatmulOp) -> Grid | None:
-    """Emits a product of known sizes; None for types and tiles that are not those of tensor cores."""
+    """Emits a product: on tensor cores where sizes are known and its right side was tiled for them, else on CUDA cores.
+
+    None for tiles that a program asks for and no block has.
+    """
     lhs, rhs, result = (tensor_type(value) for value in (root.lhs, root.rhs, root.result))
     if DYNAMIC_INDEX in (*lhs.get_shape(), *rhs.get_shape(), *result.get_shape()) or root.lhs_offset is not None:
-        return None
+        return emit_core_matmul(context, root)
     element = memory_type(result.get_element_type())
     mma = select_mma(
         context.target,
         memory_type(lhs.get_element_type()),
         memory_type(rhs.get_element_type()),
         accumulator_type(result.get_element_type()),
+        rounds_f32=root.multiply_type == tf32,
     )
     *_, steps, n0, k0 = rhs.get_shape()
     tile = mma_tile(root.rows.value.data, n0)
     if mma is None or tile is None or k0 != mma.depth:
-        return None
+        return emit_core_matmul(context, root)
     *batches, m, k = lhs.get_shape()
     rows = MatrixRows(
         context.tensor(root.lhs).pointer,
