@@ -143,7 +143,7 @@ def _to_record(artifact: Artifact, sections: Sequence[Section], constants: Const
 def _image_record(image: Image, code: Section) -> ImageRecord:
     entries = tuple(Entry(name, offset) for name, offset in image.entries.items())
     segments = tuple(map(_segment_record, image.segments))
-    return ImageRecord(image.target, image.features, code, entries, segments, image.launches)
+    return ImageRecord(image.target, ",".join(image.features), code, entries, segments, image.launches)
 
 
 def _segment_record(segment: Segment) -> SegmentRecord:
