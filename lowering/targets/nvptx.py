@@ -1,8 +1,8 @@
 """NVIDIA GPUs: PTX for a compute capability, which the driver translates for the GPU at hand.
 
 Contractions are shared by the threads of a block, on tensor cores (`mma_tile`) or CUDA cores (`block_tile`). Where no
-kernel was written for a GPU, a thread is what a core is elsewhere: it computes a register tile of its own, whose vectors
-LLVM takes apart into the scalar registers of PTX, and puts together again in 128-bit loads and stores where the
+kernel was written for a GPU, a thread is what a core is elsewhere: it computes a tile of its own in registers, whose
+vectors LLVM takes apart into scalars, and puts together again in 128-bit loads and stores where the
 alignment is known.
 """
 

@@ -25,15 +25,13 @@ from ..kernel import Grid
 from ..product import widen
 from ..types import Value, bits_of, is_float, vector_type
 from .block import SharedMemory, barrier, block_tiles, thread_index
-from .left_side import Column, LeftSide, Row
+from .left_side import LeftSide
+from .pipeline import Accumulate, Pipeline
 from .predicated import under
 from .sliding import split_index
-from .staging import Staging, commit, has_asynchronous_copies, wait
 
 _GROUP = 4
 """Neighbouring columns, and steps of k, that are loaded together."""
-
-_STAGES = 3
 
 Finish = Callable[[Function, Value, Value, Value, Value], None]
 """finish(f, batch, row, column, sums): of neighbouring columns, or of one."""
@@ -63,19 +61,32 @@ class OuterProduct:
             *(ceil_div(f, size, part) for size, part in ((self.m, tile.rows), (self.n, tile.columns))),
         ]
         panels = tiles[-1]
+        steps = ceil_div(f, self.k, tile.depth)
+        pipeline = Pipeline(
+            self.target,
+            self.left,
+            self.right_element,
+            tile.rows,
+            tile.columns,
+            tile.depth,
+            steps,
+            tile.threads,
+            self.k,
+        )
         memory = SharedMemory()
-        ring = memory.allocate(self._stages * self._stage_bytes)
-        reduction = max((tile.slices - 1) * tile.rows * tile.columns * bits_of(self.sums) // 8, 0)
-        memory.bytes = max(memory.bytes, reduction)
+        ring = memory.allocate(max(pipeline.bytes, self._reduction_bytes))
         slice, ty, tx = self._places(f)
+        accumulate = self._accumulator(f, slice, ty, tx)
+        zeros = [f.zero(vector_type(self.sums, _GROUP))] * (tile.thread_rows * tile.thread_columns // _GROUP)
         with block_tiles(f, product(tiles)) as loop:
             batch, row_tile, panel = split_index(f, loop.index, tiles)
-            first = f.mul(row_tile, i64(tile.rows))
-            right = f.add(f.mul(batch, emit_extent(f, panels)), panel)
-            right_address = f.gep(self.right, f.mul(right, emit_extent(f, self.k * self._right_pitch)))
-            sums = self._multiply(f, ring, batch, first, right_address, slice, ty, tx)
+            first, column = f.mul(row_tile, i64(tile.rows)), f.mul(panel, i64(tile.columns))
+            number = f.add(f.mul(batch, emit_extent(f, panels)), panel)
+            address = f.gep(self.right, f.mul(number, emit_extent(f, pipeline.panel_bytes)))
+            barrier(f)  # what the tile before left in the ring has been read
+            sums = pipeline.run(f, ring, batch, first, address, zeros, accumulate)
             sums = self._reduce(f, ring, slice, sums)
-            self._store(f, batch, f.add(first, ty), f.add(f.mul(panel, i64(tile.columns)), tx), slice, sums, finish)
+            self._store(f, batch, f.add(first, ty), f.add(column, tx), slice, sums, finish)
         blocks = product(tiles)
         return Grid(tile.threads, blocks if isinstance(blocks, int) else 0, memory.bytes)
 
@@ -86,80 +97,17 @@ class OuterProduct:
         slice, down, right = split_index(f, thread_index(f), [tile.slices, tile.rows // tile.thread_rows, across])
         return slice, f.mul(down, i64(tile.thread_rows)), f.mul(right, i64(_GROUP))
 
-    # Stages
-
-    @property
-    def _stages(self) -> int:
-        if not has_asynchronous_copies(self.target):
-            return 1
-        return max(2, min(_STAGES, -(-self.k // self.tile.depth))) if isinstance(self.k, int) else _STAGES
-
-    @property
-    def _left_staging(self) -> Staging:
-        return Staging(self.target, self.left.element, min(self.left.vector, self.tile.depth), self.left.fill)
-
-    @property
-    def _right_staging(self) -> Staging:
-        vector = min(128 // bits_of(self.right_element), self.tile.columns)
-        return Staging(self.target, self.right_element, vector)
+    # Products
 
     @property
     def _left_pitch(self) -> int:
         """Bytes of the steps of one row in a stage."""
-        return self.tile.depth * bits_of(self.left.element) // 8
+        return self.tile.depth * self._left_size
 
     @property
     def _right_pitch(self) -> int:
         """Bytes of one step of a panel."""
-        return self.tile.columns * bits_of(self.right_element) // 8
-
-    @property
-    def _left_bytes(self) -> int:
-        return -(-self.tile.rows * self._left_pitch // 16) * 16
-
-    @property
-    def _stage_bytes(self) -> int:
-        return self._left_bytes + self.tile.depth * self._right_pitch
-
-    def _multiply(
-        self, f: Function, ring: Value, batch: Value, first: Value, right: Value, slice: Value, ty: Value, tx: Value
-    ) -> list[Value]:
-        """The sums of a thread, [rows][groups of columns]."""
-        copies = _Copies(self, f, batch, first, right)
-        steps = emit_extent(f, ceil_div(f, self.k, self.tile.depth))
-        count = self.tile.thread_rows * (self.tile.thread_columns // _GROUP)
-        zeros = [f.zero(vector_type(self.sums, _GROUP))] * count
-        left_at = f.add(f.mul(ty, i64(self._left_pitch)), f.mul(slice, i64(self._slice_depth * self._left_size)))
-        right_at = f.add(f.mul(slice, i64(self._slice_depth * self._right_pitch)), f.mul(tx, i64(self._right_size)))
-        right_at = f.add(right_at, i64(self._left_bytes))
-        barrier(f)  # what the tile before left in the ring has been read
-        if self._stages == 1:
-            with f.loop(0, steps, carried=zeros) as step:
-                copies.issue(f, ring, step.index)
-                barrier(f)
-                sums = self._accumulate(f, f.gep(ring, left_at), f.gep(ring, right_at), step.values)
-                barrier(f)
-                step.yield_(*sums)
-            return step.results
-        for stage in range(self._stages - 1):
-            copies.issue(f, f.gep(ring, stage * self._stage_bytes), i64(stage))
-            commit(f)
-        with f.loop(0, steps, carried=zeros) as step:
-            wait(f, self._stages - 2)
-            barrier(f)
-            ahead = f.add(step.index, i64(self._stages - 1))
-            with f.if_(f.icmp("slt", ahead, steps)):
-                copies.issue(f, self._stage(f, ring, ahead), ahead)
-            commit(f)
-            stage = self._stage(f, ring, step.index)
-            step.yield_(*self._accumulate(f, f.gep(stage, left_at), f.gep(stage, right_at), step.values))
-        return step.results
-
-    def _stage(self, f: Function, ring: Value, step: Value) -> Value:
-        slot = f.urem(step, i64(self._stages))
-        return f.gep(ring, f.mul(slot, i64(self._stage_bytes)))
-
-    # Products
+        return self.tile.columns * self._right_size
 
     @property
     def _slice_depth(self) -> int:
@@ -177,6 +125,16 @@ class OuterProduct:
     def _group_distance(self) -> int:
         """Columns between the groups of a thread: neighbouring threads take neighbouring groups."""
         return self.tile.columns // self.tile.thread_columns * _GROUP
+
+    def _accumulator(self, f: Function, slice: Value, ty: Value, tx: Value) -> Accumulate:
+        """Adds a stage's products of this thread's slice, [rows][groups of columns]."""
+        left_at = f.add(f.mul(ty, i64(self._left_pitch)), f.mul(slice, i64(self._slice_depth * self._left_size)))
+        right_at = f.add(f.mul(slice, i64(self._slice_depth * self._right_pitch)), f.mul(tx, i64(self._right_size)))
+
+        def accumulate(left: Value, right: Value, sums: Sequence[Value]) -> Sequence[Value]:
+            return self._accumulate(f, f.gep(left, left_at), f.gep(right, right_at), sums)
+
+        return accumulate
 
     def _accumulate(self, f: Function, left: Value, right: Value, sums: Sequence[Value]) -> list[Value]:
         """One stage's products more."""
@@ -208,6 +166,11 @@ class OuterProduct:
         return f.fma(a, b, sum) if is_float(self.sums) else f.add(sum, f.mul(a, b))
 
     # Results
+
+    @property
+    def _reduction_bytes(self) -> int:
+        """Of the sums of all slices but the first."""
+        return (self.tile.slices - 1) * self.tile.rows * self.tile.columns * bits_of(self.sums) // 8
 
     def _reduce(self, f: Function, memory: Value, slice: Value, sums: list[Value]) -> list[Value]:
         """The sums of all slices, for the first one's threads."""
@@ -273,50 +236,3 @@ def is_multiple(size: Extent, part: int) -> bool:
 def ceil_div(f: Function, size: Extent, part: int) -> Extent:
     """How many parts cover a size."""
     return extent_of(f.ceildiv(emit_extent(f, size), i64(part)))
-
-
-class _Copies:
-    """What this thread copies of every stage of a tile."""
-
-    def __init__(self, product: OuterProduct, f: Function, batch: Value, first: Value, right: Value) -> None:
-        self._product, self._right = product, right
-        tile, left = product.tile, product._left_staging
-        self._vectors = tile.depth // left.vector
-        thread = thread_index(f)
-        self._thread = thread
-        self._down, self._column = f.udiv(thread, i64(self._vectors)), f.urem(thread, i64(self._vectors))
-        self._column_start = f.mul(self._column, i64(left.vector))
-        self._distance = tile.threads // self._vectors
-        self._count = -(-tile.rows // self._distance)
-        rows = [f.add(self._down, i64(number * self._distance)) for number in range(self._count)]
-        self._rows: list[Row] = [product.left.row(f, batch, f.add(first, row)) for row in rows]
-        self._is_mine = f.icmp("ult", self._down, i64(tile.rows)) if self._distance > tile.rows else None
-
-    def issue(self, f: Function, stage: Value, step: Value) -> None:
-        """Copies this thread's part of step `step` to `stage`."""
-        tile, product = self._product.tile, self._product
-        k = f.mul(step, i64(tile.depth))
-        column = product.left.column(f, f.add(k, self._column_start))
-        with under(f, self._is_mine):
-            self._copy_left(f, stage, column)
-        staging = product._right_staging
-        vectors = tile.depth * product._right_pitch // staging.bytes
-        first = f.gep(self._right, f.mul(k, i64(product._right_pitch)))
-        for number in range(0, vectors, tile.threads):
-            vector = f.add(self._thread, i64(number))
-            at = f.mul(vector, i64(staging.bytes))
-            there = None
-            if not is_multiple(product.k, tile.depth):
-                left = f.mul(f.sub(emit_extent(f, product.k), k), i64(product._right_pitch // staging.bytes))
-                there = f.icmp("slt", vector, left)
-            destination = f.gep(f.gep(stage, product._left_bytes), at)
-            with under(f, f.icmp("ult", vector, i64(vectors)) if vectors - number < tile.threads else None):
-                staging.copy(f, destination, f.gep(first, at), there)
-
-    def _copy_left(self, f: Function, stage: Value, column: Column) -> None:
-        product, staging = self._product, self._product._left_staging
-        for number, row in enumerate(self._rows):
-            address, there = product.left.place(f, row, column)
-            line = f.add(self._down, i64(number * self._distance))
-            at = f.add(f.mul(line, i64(product._left_pitch)), f.mul(self._column, i64(staging.bytes)))
-            staging.copy(f, f.gep(stage, at), address, there)

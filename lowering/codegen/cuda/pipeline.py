@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...target import Target
 from ..arithmetic import i64
 from ..emit import Function
+from ..extent import Extent, emit_extent
 from ..types import Value, bits_of
 from .block import barrier, thread_index
 from .left_side import Column, LeftSide, Row
@@ -29,7 +30,8 @@ Accumulate = Callable[[Value, Value, Sequence[Value]], Sequence[Value]]
 class Pipeline:
     """`steps` stages of `rows` of `left` and `columns` of panels of `right_element`, copied by `threads` threads.
 
-    A panel is [steps, depth * columns] elements in whatever order.
+    A panel is [steps, depth * columns] elements in whatever order. With `k` it is [k, columns], the last stage of it
+    filled with zeros.
     """
 
     target: Target
@@ -38,12 +40,15 @@ class Pipeline:
     rows: int
     columns: int
     depth: int
-    steps: int
+    steps: Extent
     threads: int
+    k: Extent | None = None
 
     @property
     def stages(self) -> int:
-        return max(2, min(_STAGES, self.steps)) if self._is_asynchronous else 1
+        if not self._is_asynchronous:
+            return 1
+        return max(2, min(_STAGES, self.steps)) if isinstance(self.steps, int) else _STAGES
 
     @property
     def bytes(self) -> int:
@@ -51,9 +56,11 @@ class Pipeline:
         return self.stages * self._stage_bytes
 
     @property
-    def panel_bytes(self) -> int:
+    def panel_bytes(self) -> Extent:
         """Of a panel of the right side."""
-        return self.steps * self._right_bytes
+        if self.k is None:
+            return self.steps * self._right_bytes
+        return self.k * (self.columns * bits_of(self.right_element) // 8)
 
     @property
     def _is_asynchronous(self) -> bool:
@@ -97,13 +104,13 @@ class Pipeline:
 
         What the ring held has to have been read by all threads; the last stage of it is still being read on return.
         """
-        copies = _Copies(self, f, batch, first, panel)
+        copies, steps = _Copies(self, f, batch, first, panel), emit_extent(f, self.steps)
 
         def compute(stage: Value, sums: Sequence[Value]) -> Sequence[Value]:
             return accumulate(stage, f.gep(stage, self._left_bytes), sums)
 
         if not self._is_asynchronous:
-            with f.loop(0, self.steps, carried=sums) as step:
+            with f.loop(0, steps, carried=sums) as step:
                 copies.issue(ring, step.index)
                 if self._left_staging.is_asynchronous or self._right_staging.is_asynchronous:
                     commit(f)
@@ -116,11 +123,11 @@ class Pipeline:
         for stage in range(self.stages - 1):
             copies.issue(f.gep(ring, stage * self._stage_bytes), i64(stage))
             commit(f)
-        with f.loop(0, self.steps, carried=sums) as step:
+        with f.loop(0, steps, carried=sums) as step:
             wait(f, self.stages - 2)
             barrier(f)
             ahead = f.add(step.index, i64(self.stages - 1))
-            with f.if_(f.icmp("slt", ahead, i64(self.steps))):
+            with f.if_(f.icmp("slt", ahead, steps)):
                 copies.issue(self._stage(f, ring, ahead), ahead)
             commit(f)
             step.yield_(*compute(self._stage(f, ring, step.index), step.values))
@@ -158,12 +165,21 @@ class _Copies:
         source = f.gep(self._panel, f.mul(step, i64(pipeline._right_bytes)))
         destination = f.gep(stage, pipeline._left_bytes)
         vectors = pipeline._right_bytes // right.bytes
+        left_over = self._left_over(f, step)
         for number in range(0, vectors, pipeline.threads):
             vector = f.add(self._thread, i64(number))
             at = f.mul(vector, i64(right.bytes))
             is_vector = f.icmp("ult", vector, i64(vectors)) if vectors - number < pipeline.threads else None
             with under(f, is_vector):
-                right.copy(f, f.gep(destination, at), f.gep(source, at), None)
+                there = None if left_over is None else f.icmp("slt", at, left_over)
+                right.copy(f, f.gep(destination, at), f.gep(source, at), there)
+
+    def _left_over(self, f: Function, step: Value) -> Value | None:
+        """The bytes of the panel from stage `step` on; None where all stages are whole."""
+        pipeline = self._pipeline
+        if pipeline.k is None or (isinstance(pipeline.k, int) and pipeline.k % pipeline.depth == 0):
+            return None
+        return f.sub(emit_extent(f, pipeline.panel_bytes), f.mul(step, i64(pipeline._right_bytes)))
 
     def _copy_left(self, stage: Value, column: Column) -> None:
         f, pipeline = self._f, self._pipeline

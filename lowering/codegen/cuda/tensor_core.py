@@ -18,6 +18,7 @@ from ...target import Target
 from ...targets.mma_tile import MmaTile
 from ..arithmetic import i64
 from ..emit import Function
+from ..extent import emit_extent
 from ..kernel import Grid
 from ..types import I32, Value, bits_of, vector_type
 from .block import WARP, SharedMemory, barrier, block_tiles, lane_index, thread_index
@@ -71,7 +72,7 @@ class TensorCoreProduct:
             batch, row_tile, panel = split_index(f, loop.index, tiles)
             first = f.mul(row_tile, i64(tile.rows))
             number = f.add(f.mul(batch, i64(panels)), panel) if self.right_is_batched else panel
-            address = f.gep(self.right, f.mul(number, i64(pipeline.panel_bytes)))
+            address = f.gep(self.right, f.mul(number, emit_extent(f, pipeline.panel_bytes)))
             zeros = [f.zero(self.mma.sums)] * (4 * self._down * self._across)
             barrier(f)  # the sums of the tile before have been read
             sums = pipeline.run(f, ring, batch, first, address, zeros, self._accumulator(f))
