@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import bf16, f16, f32, i8, i32
+from xdsl.dialects.builtin import bf16, f16, f32, i8, i32, tf32
 from xdsl.ir import Attribute
 
 from ..contraction import Contraction
@@ -68,8 +68,10 @@ _SINCE: dict[tuple[Attribute, Attribute], int] = {
     (i8, i32): 75,
     (bf16, f32): 80,
     (bf16, bf16): 80,
+    (tf32, f32): 80,
 }
-"""The compute capability from which on tensor cores multiply elements, by these and the result's type."""
+"""The compute capability from which on tensor cores multiply elements, by these and the result's type. As tf32 they
+multiply f32 that may be rounded to it."""
 
 
 def run_depth(element: Attribute) -> int:
@@ -79,7 +81,7 @@ def run_depth(element: Attribute) -> int:
 
 def choose_mma_tile(contraction: Contraction, capability: int) -> MmaTile | None:
     """The tile with the fewest cycles; None for what tensor cores do not multiply or whose sizes are not known."""
-    since = _SINCE.get((contraction.lhs, contraction.result))
+    since = _SINCE.get((contraction.multiply_type or contraction.lhs, contraction.result))
     sizes = (contraction.batch, contraction.m, contraction.n, contraction.k)
     if since is None or capability < since or contraction.lhs != contraction.rhs or UNKNOWN in sizes:
         return None

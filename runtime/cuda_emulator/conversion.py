@@ -14,6 +14,10 @@ _ROUNDINGS = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 
 def decode_convert(program: Program, instruction: Instruction) -> Step:
     *modes, to, source = instruction.modifiers
+    if (modes, to, source) == (["rna"], "tf32", "f32"):
+        keep = program.write(instruction.operands[0], "b32")
+        bits = program.read(instruction.operands[1], "b32")
+        return lambda mask: keep(_tf32_bits(np.asarray(bits())), mask)
     if {to, source} & {"f16x2", "bf16x2", "pred"} or set(modes) - {"rn", "sat", *_ROUNDINGS}:
         raise unknown(instruction)
     write = program.write(instruction.operands[0], to)
@@ -61,6 +65,14 @@ def _bf16_bits(value: Any) -> Any:
     bits = value.view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(value), np.uint16(0x7FFF), rounded.astype(np.uint16))
+
+
+def _tf32_bits(bits: Any) -> Any:
+    """Round to ten bits of fraction, ties away from zero; all NaN are one. The lower 13 bits, which PTX leaves open,
+    become zero."""
+    is_nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    rounded = np.where(is_nan, np.uint32(0), bits) + np.uint32(0x1000) & np.uint32(0xFFFFE000)
+    return np.where(is_nan, np.uint32(0x7FFFFFFF), rounded)
 
 
 def decode_convert_address(program: Program, instruction: Instruction) -> Step:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+from xdsl.dialects.builtin import tf32
+
 from ...dialects.tiled import Conv2DOp
 from ...ir import tensor_type
 from ...targets.block_tile import block_tile
@@ -31,7 +33,8 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> Grid | None:
     _, steps, n0, k0 = filter.get_shape()
     sums = accumulator_type(result.get_element_type())
     left, right, element = (memory_type(type.get_element_type()) for type in (image, filter, result))
-    mma, m0 = select_mma(context.target, left, right, sums), root.rows.value.data
+    mma = select_mma(context.target, left, right, sums, rounds_f32=root.multiply_type == tf32)
+    m0 = root.rows.value.data
     block = block_tile(m0, n0) if k0 == 1 else None
     warps = mma_tile(m0, n0) if mma is not None and k0 == mma.depth else None
     tile = block or warps

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tosaic.lowering.dialects.dispatch import RegionOp
 from tosaic.lowering.dialects.tiled import MatmulOp
+from xdsl.dialects.builtin import tf32
 from xdsl.ir import SSAValue
 
 from ..codegen.harness import Array
@@ -25,7 +26,9 @@ TYPES = [
     (np.int8, np.int32),
     (ml_dtypes.bfloat16, np.float32),
     (ml_dtypes.bfloat16, ml_dtypes.bfloat16),
+    (np.float32, np.float32),
 ]
+"""Of both sides, and of the result. f32 is multiplied as tf32."""
 CASES = [
     (capability, types) for capability in ("sm_75", "sm_80") for types in TYPES[: 3 if capability == "sm_75" else None]
 ]
@@ -44,9 +47,18 @@ def make_product(
     result = np.full((batches, m, n), 77, types[1])
 
     def product(arguments: Sequence[SSAValue]) -> MatmulOp:
-        return MatmulOp(arguments[0], arguments[1], tensor_type(result), tile[0])
+        as_tf32 = tf32 if types[0] == np.float32 else None
+        return MatmulOp(arguments[0], arguments[1], tensor_type(result), tile[0], multiply_type=as_tf32)
 
     return make_region([left, packed], result, product)[0], left, packed, result, right
+
+
+def multiplied(side: Array) -> Array:
+    """What tensor cores multiply: f32 rounded to tf32, ten bits of fraction and ties away from zero."""
+    if side.dtype != np.float32:
+        return side
+    mantissa, exponent = np.frexp(np.abs(side).astype(np.float64))
+    return np.copysign(np.ldexp(np.floor(mantissa * 2**11 + 0.5), exponent - 11), side).astype(np.float32)
 
 
 @pytest.mark.parametrize(("capability", "types"), CASES, ids=str)
@@ -74,7 +86,7 @@ def test_product(
     region, left, packed, result, right = make_product(types, m, n, k, tile, batches, seed)
     (actual,) = Emulated(region, gpu(capability)).run([left, packed], [result], blocks=blocks)
     for got, rows, columns in zip(actual, left, right, strict=True):
-        assert_products_close(got, rows, columns)
+        assert_products_close(got, multiplied(rows), multiplied(columns))
 
 
 @pytest.mark.parametrize("tile", [(128, 256), (128, 128), (128, 64), (64, 64), (16, 64)], ids=str)

@@ -49,3 +49,16 @@ def test_halves_and_bfloats() -> None:
     np.testing.assert_array_equal(back, half.astype(np.float32))
     brain = apply("cvt.rn.bf16.f32", ["f32"], "b16", [values]).view(ml_dtypes.bfloat16)
     np.testing.assert_array_equal(brain.astype(np.float32), values.astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+def test_tf32_has_ten_bits_of_fraction() -> None:
+    values = np.random.default_rng(0).standard_normal(500).astype(np.float32)
+    ties = [1 + 2**-11, -1 - 2**-11, 1 + 2**-11 - 2**-23]
+    values[:7] = [*ties, 3.4028235e38, math.inf, -math.inf, math.nan]
+    got = apply("cvt.rna.tf32.f32", ["f32"], "b32", [values]).view(np.float32)
+    # Ties are rounded away from zero: half an ulp more of the magnitude, cut off.
+    mantissa, exponent = np.frexp(np.abs(values[7:]).astype(np.float64))
+    expected = np.ldexp(np.floor(mantissa * 2**11 + 0.5), exponent - 11) * np.sign(values[7:])
+    np.testing.assert_array_equal(got[7:], expected)
+    assert got[:3].tolist() == [1 + 2**-10, -1 - 2**-10, 1]
+    np.testing.assert_array_equal(got[3:7], [math.inf, math.inf, -math.inf, math.nan])
