@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ from .standings import THREADS
 from .subjects import F32, Subject
 
 ROUNDS = 7
+STARTS = 5
+"""Of processes that load a model, for a median: a single start may meet a page that is not in memory."""
+_STARTED = ("tosaic", "litert")
+"""Whose loading is compared."""
 
 
 def measure(
@@ -115,6 +120,23 @@ def _note_starts(
             if name == "tosaic":
                 record["exact"] = is_equal(outputs, reference)
         record["engines"][name] = engine
+
+
+def _repeat_starts(
+    files: Mapping[str, tuple[str, Path]], pythons: Mapping[str, str], inputs: Path, record: dict[str, Any]
+) -> None:
+    """Load anew, in turns, and leave the medians in `record`."""
+    starts = {name: [(engine["load"], engine["rss"])] for name, engine in record["engines"].items() if "load" in engine}
+    for _ in range(STARTS - 1):
+        for name in _STARTED:
+            if name in starts:
+                engine, path = files[name]
+                with EngineProcess(engine, pythons[engine], path, THREADS[0], inputs) as process:
+                    process.ready()
+                    starts[name].append((process.load, process.rss))
+    for name, figures in starts.items():
+        loads, sizes = zip(*figures, strict=True)
+        record["engines"][name] |= {"load": statistics.median(loads), "rss": statistics.median(sizes)}
 
 
 @contextlib.contextmanager

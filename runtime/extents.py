@@ -4,7 +4,7 @@ What the constants have in excess of a model's weights is not stored: zeros that
 numbers that came from float16. An extent is one of
 
     plain    the bytes
-    half     float32 numbers that are float16 numbers, as those
+    half     float32 numbers that are float16 numbers, as those; sparse ones as below where there is a unit
     sparse   a bit for each unit of so many bytes, the lowest bit first, whether it is other than zero; then those units
     planes   float32 numbers: the highest byte of each, deflated, then the other three bytes of each
 
@@ -40,8 +40,8 @@ _MOST_BLOCKS = 1 << 16
 _SWITCH = 256
 """Bytes that an extent has to save: what its record needs, and the time that one more of them takes."""
 
-_UNIT_COST = 0.25
-"""Bytes that a sparse unit has to save: expanding one takes up to 4 ns."""
+_PER_UNIT = 1 / 8 + 0.25
+"""Bytes that a sparse unit costs: its bit, and the up to 4 ns that expanding it takes."""
 
 _SAMPLED = 32
 """One in so many numbers is looked at to see that a block holds no halves."""
@@ -75,6 +75,8 @@ class Extent:
     def _is_possible(coding: int, unit: int, stored: int, length: int) -> bool:
         if min(stored, length) < 0 or coding not in (PLAIN, HALF, SPARSE, PLANES):
             return False
+        if coding == HALF and unit:
+            return length % 2 == 0 and Extent._is_possible(SPARSE, unit, stored, length // 2) and unit <= 8
         if coding == SPARSE:
             return unit in UNITS and length % (8 * unit) == 0 and length // unit // 8 <= stored <= 2 * length
         if coding == PLANES:
@@ -105,7 +107,7 @@ def analyze(constants: Bytes) -> list[Piece]:
     return [*pieces, Piece(PLAIN, 0, rest, len(constants))] if rest < len(constants) else pieces
 
 
-_WAYS = ((PLAIN, 0), (HALF, 0), *((SPARSE, unit) for unit in UNITS))
+_WAYS = ((PLAIN, 0), (HALF, 0), *((SPARSE, unit) for unit in UNITS), *((HALF, unit) for unit in UNITS[:-1]))
 
 
 def _best_runs(blocks: npt.NDArray[np.uint64]) -> list[tuple[int, int, int]]:
@@ -137,12 +139,17 @@ def _costs(blocks: npt.NDArray[np.uint64]) -> list[tuple[int, int, list[float]]]
     narrow = ~(sampled & _LOW_BITS).any(axis=1) & sampled.any(axis=1)
     few = np.count_nonzero(blocks, axis=1) < count - count // 32
     candidates = np.flatnonzero(few | narrow | _many_zeros(blocks))
-    dense = [float(size), np.inf, *(size + size / unit * (1 / 8 + _UNIT_COST) for unit in UNITS)]
+    dense = [np.inf if coding == HALF else size + (size / unit * _PER_UNIT if unit else 0) for coding, unit in _WAYS]
     chosen = words[candidates]
-    rows = [np.full(len(candidates), float(size)), np.where(_are_halves(chosen), size / 2, np.inf)]
-    for unit in UNITS:
-        kept = np.count_nonzero(_units(chosen, unit), axis=1)
-        rows.append(kept * unit + size / unit * (1 / 8 + _UNIT_COST))
+    are_halves = _are_halves(chosen)
+    narrowed = _narrowed(np.where(are_halves[:, None], chosen, 0))
+    rows = []
+    for coding, unit in _WAYS:
+        data, whole = (narrowed, size / 2) if coding == HALF else (chosen, size)
+        cost = np.full(len(candidates), float(whole))
+        if unit:
+            cost = np.count_nonzero(_units(data, unit), axis=1) * unit + whole / unit * _PER_UNIT
+        rows.append(np.where(are_halves, cost, np.inf) if coding == HALF else cost)
     result: list[tuple[int, int, list[float]]] = []
     end = 0
     for block, cost in zip(candidates.tolist(), np.stack(rows, axis=1).tolist(), strict=True):
@@ -161,11 +168,17 @@ def _many_zeros(blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return np.count_nonzero(sampled, axis=1) * 4 <= sampled.shape[1] * 3
 
 
-def _units(words: npt.NDArray[np.uint32], unit: int) -> npt.NDArray[Any]:
+def _narrowed(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+    """The same float32 numbers as float16."""
+    return words.view(np.float32).astype(np.float16).view(np.uint16)
+
+
+def _units(words: npt.NDArray[np.uint32] | npt.NDArray[np.uint16], unit: int) -> npt.NDArray[Any]:
     """Whether each unit of each row is other than zero."""
     if unit <= 8:
         return words.view(f"u{unit}") != 0
-    return np.any(words.view(np.uint64).reshape(len(words), words.shape[1] * 4 // unit, unit // 8), axis=2)
+    parts = words.view(np.uint64)
+    return np.any(parts.reshape(len(words), parts.shape[1] * 8 // unit, unit // 8), axis=2)
 
 
 def _are_halves(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
@@ -180,9 +193,9 @@ def store(piece: Piece, constants: Bytes) -> Bytes:
     """The bytes that stand for a piece."""
     data = constants[piece.begin : piece.end]
     if piece.coding == HALF:
-        return data.view(np.float32).astype(np.float16).view(np.uint8)
-    if piece.coding == SPARSE:
-        present = _units(data.view(np.uint32).reshape(1, -1), piece.unit)[0]
+        data = _narrowed(data.view(np.uint32)).view(np.uint8)
+    if piece.unit:
+        present = _units(data.view(np.uint16).reshape(1, -1), piece.unit)[0]
         kept = data.reshape(-1, piece.unit)[present].reshape(-1)
         return np.concatenate([np.packbits(present, bitorder="little"), kept])
     if piece.coding == PLANES:
@@ -216,19 +229,16 @@ _PROBED = 8192
 
 
 def expand(extent: Extent, stored: memoryview, out: Bytes) -> None:
-    """Fill `out` with what an extent stands for. Raises MalformedFileError."""
+    """Fill `out`, which is zero, with what an extent stands for. Raises MalformedFileError."""
     data = np.frombuffer(stored, np.uint8)
     if extent.coding == HALF:
-        out.view(np.float32)[:] = np.frombuffer(stored, np.float16)
+        halves = data
+        if extent.unit:
+            halves = np.zeros(extent.length // 2, np.uint8)
+            _expand_sparse(extent, stored, halves)
+        out.view(np.float32)[:] = np.frombuffer(halves, np.float16)
     elif extent.coding == SPARSE:
-        bits = extent.length // extent.unit // 8
-        present = np.unpackbits(data[:bits], bitorder="little").view(np.bool_)
-        if np.count_nonzero(present) * extent.unit != len(data) - bits:
-            raise MalformedFileError(
-                f"a sparse extent of the constants at byte {extent.offset} has other bits than units"
-            )
-        kind = np.dtype((np.void, extent.unit)) if extent.unit > 8 else np.dtype(f"u{extent.unit}")
-        out.view(kind)[present] = np.frombuffer(stored[bits:], kind)
+        _expand_sparse(extent, stored, out)
     elif extent.coding == PLANES:
         count = extent.length // 4
         rest = len(data) - 3 * count
@@ -244,6 +254,16 @@ def expand(extent: Extent, stored: memoryview, out: Bytes) -> None:
         numbers[:, :3] = data[rest:].reshape(-1, 3)
     else:
         out[:] = data
+
+
+def _expand_sparse(extent: Extent, stored: memoryview, out: Bytes) -> None:
+    """Fill `out`, which is zero."""
+    count = len(out) // extent.unit // 8
+    present = np.unpackbits(np.frombuffer(stored[:count], np.uint8), bitorder="little").view(np.bool_)
+    if np.count_nonzero(present) * extent.unit != len(stored) - count:
+        raise MalformedFileError(f"a sparse extent of the constants at byte {extent.offset} has other bits than units")
+    kind = np.dtype((np.void, extent.unit)) if extent.unit > 8 else np.dtype(f"u{extent.unit}")
+    out.view(kind)[present] = np.frombuffer(stored[count:], kind)
 
 
 def places(extents: tuple[Extent, ...]) -> Iterator[tuple[Extent, int]]:

@@ -47,7 +47,14 @@ def sparse(chance: np.random.Generator, size: int) -> Bytes:
     return bits(np.where(chance.random(size // 2) < 0.7, np.float16(0), numbers))
 
 
-KINDS: dict[str, Draw] = {each.__name__: each for each in (noise, halves, weights, padded, sparse)}
+def padded_halves(chance: np.random.Generator, size: int) -> Bytes:
+    """Panels of 48 columns, 24 of which are used, of float32 that were float16."""
+    panels = chance.standard_normal((size // 192, 48)).astype(np.float16)
+    panels[:, 24:] = 0
+    return bits(panels.astype(np.float32))
+
+
+KINDS: dict[str, Draw] = {each.__name__: each for each in (noise, halves, weights, padded, sparse, padded_halves)}
 
 
 def with_constants(constants: Bytes) -> Artifact:
@@ -75,10 +82,19 @@ def test_any_mixture_comes_back(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [(halves, 0.51), (padded, 0.86), (sparse, 0.37), (noise, 1.001), (weights, 1.0)]
+    ("kind", "most"),
+    [
+        (halves, 0.51),
+        (padded, 0.86),
+        (sparse, 0.37),
+        (padded_halves, 0.26),
+        (noise, 1.001),
+        (weights, 1.0),
+    ],
 )
 def test_a_file_is_as_small_as_what_its_constants_say(kind: Draw, most: float, tmp_path: Path) -> None:
-    """sparse: 0.3 of the numbers and a bit for each of 16; padded: 40 of 48 columns and a bit for 8 of them."""
+    """sparse: 0.3 of the numbers and a bit for each of 16; padded: 40 of 48 columns and a bit for 8 of them;
+    padded_halves: half of both the columns and the bytes, and a bit for 8 bytes of those."""
     constants = kind(np.random.default_rng(3), 3 << 17)
     path = tmp_path / "a.module"
     with_constants(constants).save(path)
@@ -128,6 +144,8 @@ def test_planes_save_what_they_are_asked_to_and_no_more() -> None:
         (PLAIN, 0, 0, 8, 9),
         (PLAIN, 0, 0, -1, -1),
         (HALF, 0, 0, 8, 8),
+        (HALF, 32, 0, 8, 512),
+        (HALF, 2, 0, 0, 32),
         (SPARSE, 0, 0, 9, 24),
         (SPARSE, 3, 0, 9, 24),
         (SPARSE, 2, 0, 0, 16),
@@ -144,6 +162,7 @@ def test_extents_that_cannot_be_are_refused(values: tuple[int, ...]) -> None:
     ("extent", "stored", "message"),
     [
         (Extent(SPARSE, 2, 64, 3, 16), b"\x03ab", "other bits than units"),
+        (Extent(HALF, 2, 64, 3, 32), b"\x03ab", "other bits than units"),
         (Extent(PLANES, 0, 64, 15, 16), b"\x07bc" + bytes(12), "cannot be inflated"),
         (Extent(PLANES, 0, 64, 14, 16), b"\x03\x00" + bytes(12), "another size than 4"),
     ],
