@@ -15,8 +15,10 @@ from functools import cached_property
 from xdsl.dialects import arith
 from xdsl.dialects.linalg.ops import YieldOp
 
+from ..target import Target
 from .arithmetic import i64
 from .emit import Function
+from .epilogue import Epilogue
 from .microkernel import Microkernel
 from .product import narrow
 from .tile_output import TileOutput
@@ -30,6 +32,25 @@ _SHORT = (
     *(arith.AddfOp, arith.SubfOp, arith.MulfOp, arith.MaximumfOp, arith.MinimumfOp, arith.MaxnumfOp, arith.MinnumfOp),
     *(arith.TruncFOp, arith.ExtFOp, YieldOp),
 )
+
+
+def is_short(target: Target, epilogue: Epilogue) -> bool:
+    """Whether code for each register of a tile of floats is short enough."""
+    body = epilogue.generic.body.block.ops if epilogue.generic is not None else ()
+    operations = [op for op in body if not isinstance(op, arith.ConstantOp)]
+    few = len(operations) <= _MOST_OPERATIONS and all(isinstance(op, _SHORT) for op in operations)
+    return target.avx512 and few and not epilogue.context.scalars
+
+
+def buffers_of(epilogue: Epilogue) -> list[Value]:
+    """The addresses of what the body reads and writes."""
+    pointers = (access.tensor.pointer for access in epilogue.accesses if access.tensor.fill is None)
+    return list({pointer.text: pointer for pointer in pointers if pointer.text.startswith("%")}.values())
+
+
+def parameters_of(names: Sequence[str], buffers: Sequence[Value]) -> list[tuple[str, str]]:
+    """Of the function of a tile: indices, and buffers by the names that the body knows them by."""
+    return [*((I64, f"finish_{name}") for name in names), *(("ptr noalias", buffer.text[1:]) for buffer in buffers)]
 
 
 @dataclass(frozen=True)
@@ -48,14 +69,11 @@ class RegisterOutput:
     def of(kernel: Microkernel, m: int, steps: int, output: TileOutput) -> RegisterOutput | None:
         """For `m` rows and `steps` steps in one go; None where it does not pay, or not work."""
         epilogue = output.epilogue
-        body = epilogue.generic.body.block.ops if epilogue.generic is not None else ()
-        operations = [op for op in body if not isinstance(op, arith.ConstantOp)]
-        short = len(operations) <= _MOST_OPERATIONS and all(isinstance(op, _SHORT) for op in operations)
-        if not (output.target.avx512 and short and steps <= _MOST_STEPS):
+        if not (is_short(output.target, epilogue) and steps <= _MOST_STEPS):
             return None
         if not is_float(output.accumulator) or output.lanes != kernel.product.lanes or output.lanes == 1:
             return None
-        if not isinstance(output.n, int) or not epilogue.rows_are_linear or epilogue.context.scalars:
+        if not isinstance(output.n, int) or not epilogue.rows_are_linear:
             return None
         # Rows that are finished twice must not read what finishing has overwritten.
         if epilogue.reads_rows and m % kernel.m0:
@@ -64,15 +82,11 @@ class RegisterOutput:
 
     @cached_property
     def _buffers(self) -> list[Value]:
-        """The addresses of what the body reads and writes."""
-        pointers = (access.tensor.pointer for access in self.output.epilogue.accesses if access.tensor.fill is None)
-        return list({pointer.text: pointer for pointer in pointers if pointer.text.startswith("%")}.values())
+        return buffers_of(self.output.epilogue)
 
     @property
     def parameters(self) -> Sequence[tuple[str, str]]:
-        """Those of the kernel keep their names, by which the body knows them."""
-        buffers = [("ptr noalias", pointer.text[1:]) for pointer in self._buffers]
-        return [(I64, "finish_batch"), (I64, "finish_row"), (I64, "finish_panel"), *buffers]
+        return parameters_of(("batch", "row", "panel"), self._buffers)
 
     def arguments(self, batch: Value, row: Value, panel: Value) -> list[Value]:
         """What is passed for `parameters`."""

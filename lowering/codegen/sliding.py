@@ -14,6 +14,7 @@ from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
+from .pixel_output import PixelOutput
 from .product import narrow
 from .sliding_tile import SlidingTile, channel_mask
 from .types import Value, element_of, is_float, memory_type, vector_type
@@ -89,7 +90,8 @@ class Sliding:
             left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
             plane = f.gep(self.image.pointer, f.mul(image, i64(math.prod(window.image) * self.image.pixel_bytes)))
             operand = [self.combine.operand] if self.combine.operand else []
-            arguments = [plane, top, left, channel, sums, *operand]
+            finishing = self._in_registers.arguments(image, oh, ow) if self._in_registers else []
+            arguments = [plane, top, left, channel, sums, *operand, *finishing]
             if not self._masks_rows:
                 self._call_by_columns(tile.index, arguments)
             else:
@@ -100,7 +102,8 @@ class Sliding:
                     self._call_by_columns(tile.index, arguments)
                 with f.if_(f.xor(inside, f.const("i1", True))):
                     f.call("void", self._edge_name, arguments)
-            self._finish(image, oh, ow, skip, channel, sums)
+            if self._in_registers is None:
+                self._finish(image, oh, ow, skip, channel, sums)
 
     def _call_by_columns(self, ow: Value, arguments: list[Value]) -> None:
         f = self.context.f
@@ -150,10 +153,27 @@ class Sliding:
     def tile_functions(self) -> list[Function]:
         shared = (self.window, self.image, self.combine, self.tile, self._pixels, self.multiplier)
         leaves_out = self.window.reaches_out(0) and not self._masks_rows
-        tiles = [SlidingTile(self._tile_name(span), *shared, span, leaves_out) for span in dict.fromkeys(self._spans)]
+        output = self._in_registers
+        tiles = [
+            SlidingTile(self._tile_name(span), *shared, span, leaves_out, output) for span in dict.fromkeys(self._spans)
+        ]
         if self._masks_rows:
-            tiles.append(SlidingTile(self._edge_name, *shared, None, True))
+            tiles.append(SlidingTile(self._edge_name, *shared, None, True, output))
         return [tile.function() for tile in tiles]
+
+    @cached_property
+    def _in_registers(self) -> PixelOutput | None:
+        if self.multiplier > 1:
+            return None
+        return PixelOutput.of(
+            self.context.target,
+            self.epilogue,
+            self.tile,
+            self._pixels,
+            self.window.output[1],
+            self._channels,
+            self._element,
+        )
 
     @property
     def _element(self) -> str:

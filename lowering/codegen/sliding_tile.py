@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from .arithmetic import i64
 from .emit import OUTLINED, Function
+from .pixel_output import PixelOutput
 from .types import Value
 from .window import Window
 from .window_tile import MOST_TAPS, Combine, Image, Row, Tile
@@ -38,6 +39,8 @@ class SlidingTile:
     multiplier: int
     columns: tuple[int, int] | None
     rows_leave: bool
+    output: PixelOutput | None = None
+    """What finishes the sums, which are stored otherwise; its parameters come last."""
 
     def function(self) -> Function:
         """Of its own, so that the constants of the epilogue are not kept in registers across it."""
@@ -45,8 +48,11 @@ class SlidingTile:
         parameters.append(("ptr noalias", "sums"))
         if self.combine.operand:
             parameters.append(("ptr noalias readonly", "operand"))
+        count = len(parameters)
+        if self.output is not None:
+            parameters.extend(self.output.parameters)
         f = Function(self.name, parameters, attributes=OUTLINED)
-        plane, top, left, channel, sums, *operand = f.arguments
+        plane, top, left, channel, sums, *operand = f.arguments[:count]
         combine = self.combine.reading(operand[0]) if operand else self.combine
         window = self.window
         mask = channel_mask(f, channel, self.tile.channels, self.image.shape[3] * self.multiplier)
@@ -61,6 +67,9 @@ class SlidingTile:
                 taps = combine.taps(f, kh.index, kw.index, columns, channel, mask)
                 kw.yield_(*self._columns(f, combine, rows, x, taps, mask, kw.values))
             kh.yield_(*kw.results)
+        if self.output is not None:
+            self.output.emit(f, kh.results, channel)
+            return f
         for slot, value in enumerate(kh.results):
             f.store(value, f.gep(sums, slot * self.tile.vector_bytes), min(self.tile.vector_bytes, 64))
         return f

@@ -1,10 +1,11 @@
-"""Products of floats finished in registers: partial panels and vectors, rows that overlap, other operands."""
+"""Products and windows of floats finished in registers: parts of panels and vectors, rows that overlap, residuals."""
 
 from __future__ import annotations
 
 import pytest
 from tosaic.lowering.codegen import compile_region
 from tosaic.lowering.dialects.dispatch import RegionOp
+from tosaic.lowering.dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from tosaic.lowering.dialects.tiled import MatmulOp
 from tosaic.lowering.target import resolve_target
 
@@ -58,3 +59,28 @@ def test_sums_are_stored_where_rows_would_be_added_twice_or_there_are_many_steps
     m: int, k: int, residual: bool, stores: bool
 ) -> None:
     assert stores_sums(product(m, 64, k, 32, 5, residual=residual)) == stores
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("channels", [16, 24, 32, 40, 80, 100])
+@pytest.mark.parametrize(("width", "stride"), [(8, 1), (11, 1), (11, 2)])
+def test_depthwise(channels: int, width: int, stride: int, residual: bool) -> None:
+    out = (width - 3) // stride + 1
+    spread, result = f"1x4x{out}x{channels}x1xf32", f"1x4x{out}x{channels}xf32"
+    height = 3 * stride + 3
+    operands, maps, body = [f"{channels}xf32"], ["d3"], BIAS_AND_LIMIT
+    if residual:
+        operands, maps, body = [f"{channels}xf32", result], ["d3", "d0, d1, d2, d3"], ONTO_ROWS
+    image, window = f"1x{height}x{width}x{channels}xf32", f"3x3x{channels}x1xf32"
+    text = f"""
+    %start = arith.constant 0.0 : f32
+    %none = tensor.empty() : tensor<{spread}>
+    %init = linalg.fill ins(%start : f32) outs(%none : tensor<{spread}>) -> tensor<{spread}>
+    %sums = "linalg.depthwise_conv_2d_nhwc_hwcm"(%0, %1, %init) <{{
+      strides = dense<{stride}> : tensor<2xi64>, dilations = dense<1> : tensor<2xi64>,
+      operandSegmentSizes = array<i32: 2, 1>}}>
+      : (tensor<{image}>, tensor<{window}>, tensor<{spread}>) -> tensor<{spread}>
+    %root = tensor.collapse_shape %sums [[0], [1], [2], [3, 4]] : tensor<{spread}> into tensor<{result}>
+    """ + generic(result, maps, operands, result, body, 4)
+    region = parse_region([image, window, *operands], [result], text, DepthwiseConv2DNhwcHwcmOp)
+    check(region, rtol=1e-5, atol=1e-5)
