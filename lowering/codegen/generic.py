@@ -14,8 +14,9 @@ from .access import Access
 from .body import Scope, emit_body
 from .extent import magnitude
 from .kernel import KernelContext
+from .lanes import Lanes
 from .nest import loop_sizes, simplify
-from .parallel import Lanes, emit_parallel
+from .parallel import emit_parallel
 from .types import BF16, F16, Value, bits_of, register_type
 
 _FUNCTION_CYCLES = 20

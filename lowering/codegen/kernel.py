@@ -19,6 +19,7 @@ from ...runtime.errors import UnsupportedError
 from ..dialects.dispatch import RegionOp, dynamic_dims
 from ..ir import LOOPLESS, constant_array, view_source
 from ..target import Target
+from ..targets import nvptx
 from .access import Tensor
 from .arithmetic import i64
 from .body import Scope, constant, emit_scalar
@@ -62,12 +63,14 @@ class KernelContext:
 
     `inputs` and `outputs` are the buffers of the region's tensor arguments and results, `scratch` the thread's own
     memory, `thread` and `threads` (i64) say which share of the work to do. `scalars` are the region's values that are
-    no tensors: arguments, sizes and what is computed from them outside of bodies.
+    no tensors: arguments, sizes and what is computed from them outside of bodies. `grid` is set by what is emitted for
+    a GPU.
     """
 
     def __init__(self, region: RegionOp, target: Target, name: str) -> None:
         self.region = region
         self.target = target
+        self.grid: Grid | None = None
         tensors = [arg for arg in region.body.block.args if isinstance(arg.type, TensorType)]
         scalars = [arg for arg in region.body.block.args if not isinstance(arg.type, TensorType)]
         types = [value.type for value in [*tensors, *region.outputs]]
@@ -141,6 +144,11 @@ class KernelContext:
             for op in self.block.ops
             if op.results and isinstance(op.results[0].type, TensorType) and not isinstance(op, LOOPLESS)
         ]
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether the threads are a GPU's."""
+        return self.target.architecture == nvptx.ARCHITECTURE
 
     @property
     def root(self) -> Operation:
@@ -240,9 +248,9 @@ class KernelContext:
             return begin, end
         return f.mul(begin, i64(grain)), f.min(f.mul(end, i64(grain)), i64(total))
 
-    def finish(self, scratch_bytes: int = 0, grid: Grid | None = None) -> Kernel:
+    def finish(self, scratch_bytes: int = 0) -> Kernel:
         scratch_bytes = -(-scratch_bytes // ALIGNMENT) * ALIGNMENT
-        return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs), self._arguments, grid)
+        return Kernel(self.f.text(), scratch_bytes, len(self.inputs), len(self.outputs), self._arguments, self.grid)
 
 
 def _from_bits(f: Function, bits: Value, type: Attribute) -> Value:

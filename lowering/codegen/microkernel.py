@@ -220,5 +220,5 @@ class Microkernel:
         for i in range(0, self.m0, 2):
             for j in range(vectors):
                 first, second = i * vectors + j, (i + 1) * vectors + j
-                rows[first], rows[second] = self.product.two_rows(f, [values[first], values[second]])
+                rows[first], rows[second] = self.product.two_rows(f, values[first], values[second])
         return rows[: self.m0 * vectors]

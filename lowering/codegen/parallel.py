@@ -6,14 +6,16 @@ What reads its operand across that loop (a transpose) goes through a tile turned
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..target import Target
 from .access import Access
 from .arithmetic import i64
+from .cuda.parallel import emit_on_grid
 from .emit import Function
 from .extent import Extent, emit_extent, extent_of, may_reach, product
 from .kernel import KernelContext
+from .lanes import Compute, Lanes
 from .nest import Nest
 from .transpose import turn_tile
 from .types import Value, bits_of, memory_type
@@ -26,20 +28,6 @@ _MANY = 16
 
 _TURN_SIDE = 16
 """Largest side of a tile turned in registers, in elements."""
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """One vector of iterations: `count` of them along loop `loop` (of the nest) from `indices` on, under `mask`."""
-
-    indices: list[Value]
-    loop: int | None
-    count: int
-    mask: Value | None = None
-
-
-Compute = Callable[[Lanes, list[Value]], Sequence[Value]]
-"""From the loaded operands (scalar where all lanes share one) to the results."""
 
 
 def vector_loop(
@@ -138,6 +126,9 @@ def emit_parallel(
     Results must be contiguous along the innermost loop; `lanes` is the widest vector that `compute` should get.
     Not to `divide` leaves all to the first thread, however much it is.
     """
+    if divide and context.on_grid:
+        emit_on_grid(context, nest, inputs, compute, lanes)
+        return
     lanes = _fitting_lanes(nest, inputs, lanes)
     _Parallel(context, nest, inputs, compute, lanes, cycles_per_vector, divide=divide).emit()
 

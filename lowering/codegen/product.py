@@ -6,7 +6,6 @@ vectors of [lanes, k0] elements from its tiles. Which instruction does it is dec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -65,20 +64,19 @@ class Product:
 
     def load_two(self, f: Function, first: Value, second: Value) -> Value:
         """The left operand of one step of two rows."""
-        half = self.k0
-        rows = [f.load(vector_type(self.panel, half), pointer, align=1) for pointer in (first, second)]
-        return f.shuffle(*rows, range(2 * half))
+        upper, lower = (f.load(vector_type(self.panel, self.k0), pointer, align=1) for pointer in (first, second))
+        return f.shuffle(upper, lower, range(2 * self.k0))
 
     def load_halves(self, f: Function, pointer: Value) -> list[Value]:
         """The right operands of one step for two rows, by halves of the columns."""
         type = vector_type(self.right, self.lanes // 2 * self.k0)
         return [f.load(type, f.gep(pointer, half * self.right_step // 2)) for half in range(2)]
 
-    def two_rows(self, f: Function, halves: Sequence[Value]) -> list[Value]:
+    def two_rows(self, f: Function, first: Value, second: Value) -> list[Value]:
         """The sums of each of two rows from those of halves of their columns, [row, column] each."""
         half = self.lanes // 2
         columns = [*range(half), *range(self.lanes, self.lanes + half)]
-        return [f.shuffle(*halves, [row * half + column for column in columns]) for row in range(2)]
+        return [f.shuffle(first, second, [row * half + column for column in columns]) for row in range(2)]
 
     def load_right(self, f: Function, pointer: Value) -> list[Value]:
         """The vector operands of one step, matching `load_left`."""

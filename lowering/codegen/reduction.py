@@ -33,7 +33,7 @@ _ACCUMULATORS = 4
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """Where in the nest a vector of `lanes` iterations along `loop` begins."""
 
     indices: list[Value]
@@ -44,11 +44,11 @@ class _Point:
 
 def emit_reduction(context: KernelContext, generic: GenericOp) -> int:
     """Emits a generic with reduction loops and its epilogue. It needs no scratch memory."""
-    _Reduction(context, generic).emit()
+    Reduction(context, generic).emit()
     return 0
 
 
-class _Reduction:
+class Reduction:
     def __init__(self, context: KernelContext, generic: GenericOp) -> None:
         self.context, self.f, self.generic = context, context.f, generic
         self.block = generic.body.block
@@ -101,7 +101,7 @@ class _Reduction:
 
         def emit(index: Value, count: int, mask: Value | None) -> None:
             at = _at(indices, depth, index) if self.outer else indices
-            self._result(_Point(at, depth if count > 1 else None, count, mask))
+            self._result(Point(at, depth if count > 1 else None, count, mask))
 
         vector_loop(self.f, self.context.target, *bounds[last], lanes, emit)
 
@@ -133,7 +133,7 @@ class _Reduction:
 
     # One vector (or scalar) of results
 
-    def _result(self, point: _Point) -> None:
+    def _result(self, point: Point) -> None:
         f = self.f
         init = [access.load(f, point.indices, point.loop, point.lanes, point.mask) for access in self.inits]
         init = [f.splat(value, point.lanes) if not value.type.startswith("<") else value for value in init]
@@ -144,7 +144,7 @@ class _Reduction:
             totals = self._steps(self.outer, point, init)
         self._store(point, totals)
 
-    def _store(self, point: _Point, totals: Sequence[Value]) -> None:
+    def _store(self, point: Point, totals: Sequence[Value]) -> None:
         f = self.f
         loops = self.nest.original_indices(point.indices)
         results = self.context.results_of(self.generic)
@@ -158,7 +158,7 @@ class _Reduction:
                 access = Access(output, output.strides, 0)
                 access.store(f, total, indices, dim, point.lanes, point.mask)
 
-    def _body(self, point: _Point, accumulators: Sequence[Value]) -> list[Value]:
+    def _body(self, point: Point, accumulators: Sequence[Value]) -> list[Value]:
         f = self.f
         values = [access.load(f, point.indices, point.loop, point.lanes, point.mask) for access in self.inputs]
         loop = None if point.loop is None else self.nest.original_loop(point.loop)
@@ -173,18 +173,18 @@ class _Reduction:
 
     # Columns and single elements: the accumulators pass through the body step by step
 
-    def _steps(self, depth: int, point: _Point, accumulators: list[Value]) -> list[Value]:
+    def _steps(self, depth: int, point: Point, accumulators: list[Value]) -> list[Value]:
         f, sizes = self.f, self.nest.sizes
         if depth == len(sizes):
             return self._body(point, accumulators)
         if depth == len(sizes) - 1 and self.combiner is not None and may_reach(sizes[depth], 2 * _ACCUMULATORS):
             return [self._interleaved(depth, point, accumulators[0])]
         with f.loop(0, emit_extent(f, sizes[depth]), 1, accumulators) as loop:
-            inner = _Point(_at(point.indices, depth, loop.index), point.loop, point.lanes, point.mask)
+            inner = Point(_at(point.indices, depth, loop.index), point.loop, point.lanes, point.mask)
             loop.yield_(*self._steps(depth + 1, inner, loop.values))
         return loop.results
 
-    def _interleaved(self, depth: int, point: _Point, accumulator: Value) -> Value:
+    def _interleaved(self, depth: int, point: Point, accumulator: Value) -> Value:
         """The innermost loop with several accumulators in turn."""
         f, combiner, size = self.f, self.combiner, emit_extent(self.f, self.nest.sizes[depth])
         assert combiner is not None
@@ -193,7 +193,7 @@ class _Reduction:
         starts = [accumulator, *[neutral] * (_ACCUMULATORS - 1)]
 
         def step(index: Value, value: Value) -> Value:
-            inner = _Point(_at(point.indices, depth, index), point.loop, point.lanes, point.mask)
+            inner = Point(_at(point.indices, depth, index), point.loop, point.lanes, point.mask)
             return self._body(inner, [value])[0]
 
         with f.loop(0, whole, _ACCUMULATORS, starts) as loop:
@@ -205,7 +205,7 @@ class _Reduction:
 
     # Rows: vectors along the innermost reduction loop
 
-    def _row(self, point: _Point) -> Value:
+    def _row(self, point: Point) -> Value:
         """One result, its initial value left out."""
         f, combiner, size = self.f, self.combiner, self.nest.sizes[-1]
         assert combiner is not None
@@ -236,7 +236,7 @@ class _Reduction:
         last = len(self.nest.sizes) - 1
 
         def step(index: Value, value: Value, count: int, mask: Value | None = None) -> Value:
-            point = _Point(_at(indices, last, index), last if count > 1 else None, count, mask)
+            point = Point(_at(indices, last, index), last if count > 1 else None, count, mask)
             combined = self._body(point, [value])[0]
             return combined if mask is None else f.select(mask, combined, value)
 

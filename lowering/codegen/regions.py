@@ -16,11 +16,10 @@ from ..dialects import linalg, tiled
 from ..dialects.dispatch import RegionOp
 from ..strips import Strips
 from ..target import Target
-from ..targets import nvptx
 from .attention import emit_attention
 from .contraction import emit_matmul
 from .convolution import emit_convolution
-from .cuda import emit_cuda
+from .cuda.regions import emit_cuda
 from .depthwise import emit_depthwise
 from .generic import emit_generic
 from .kernel import Kernel, KernelContext
@@ -67,10 +66,10 @@ _EMITTERS: dict[type[Operation], Emitter] = {
 def compile_region(region: RegionOp, target: Target, name: str) -> Kernel:
     """The kernel `name` of `region`. Raises UnsupportedError for a root that no emitter is registered for."""
     context = KernelContext(region, target, name)
-    if target.architecture == nvptx.ARCHITECTURE:
-        grid = emit_cuda(context)
-        if grid is not None:
-            return context.finish(grid=grid)
+    if context.on_grid:
+        context.grid = emit_cuda(context)
+        if context.grid is not None:
+            return context.finish()
     if not context.operations:
         return context.finish(emit_copies(context))
     stages = Stages.of(context.operations)

@@ -2,6 +2,7 @@
 
 Lanes that stand at the earliest instruction go first, so that those that branched apart meet again where their ways do;
 code of structured loops and branches needs no more (Collange, "Stack-less SIMT reconvergence at low cost", 2011).
+Before instructions of a whole warp its lanes wait for each other, wherever the compiler put the blocks in between.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from . import arithmetic, asynchronous, conversion, movement, tensor_core
+from . import arithmetic, asynchronous, conversion, movement, tensor_core, warp
 from .memory import SHARED_BASE, Array, GlobalMemory
-from .program import Grid, Mask, Program, Step, unknown
+from .program import WARP, Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
 
 Decoder = Callable[[Program, Instruction], Step]
@@ -28,6 +29,7 @@ _DECODERS: dict[str, Decoder] = {
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
     "dp4a": arithmetic.decode_dot,
     "mma": tensor_core.decode_mma,
+    "shfl": warp.decode_shuffle,
     "cp": asynchronous.decode_asynchronous,
     **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
     **dict.fromkeys(("popc", "clz"), arithmetic.decode_count),
@@ -46,6 +48,9 @@ _DECODERS: dict[str, Decoder] = {
 
 _ENDS = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
 """Instructions after which lanes may go different ways or wait."""
+
+_WARP_WIDE = {"shfl", "mma"}
+"""Instructions that a warp executes together."""
 
 _LANES_AT_ONCE = 4096
 """Enough that numpy's cost of a call is small beside its work, few enough that registers stay in the cache."""
@@ -75,14 +80,18 @@ class LoadedModule:
             self._symbols[name] = memory.add(content)
         self._prepared: dict[tuple[str, Grid, int], _Runner] = {}
 
+    def kernel(self, name: str) -> Kernel:
+        """Raises DeviceError for an unknown one."""
+        if name not in self._module.kernels:
+            raise DeviceError(f"the module has no kernel {name!r}")
+        return self._module.kernels[name]
+
     def launch(self, name: str, grid: Grid, arguments: Sequence[int | bytes]) -> None:
         """Run the kernel on `arguments`, one for each of its parameters: integers (addresses and sizes) or bytes.
 
         Raises DeviceError (AccessError for memory): an unknown kernel, wrong arguments, and what a lane did wrong.
         """
-        kernel = self._module.kernels.get(name)
-        if kernel is None:
-            raise DeviceError(f"the module has no kernel {name!r}")
+        kernel = self.kernel(name)
         if len(arguments) != len(kernel.parameters):
             raise DeviceError(f"kernel {name} takes {len(kernel.parameters)} arguments, not {len(arguments)}")
         parameters = {
@@ -110,6 +119,7 @@ class _Runner:
         kernel = program.kernel
         leaders = {0, *kernel.labels.values()}
         leaders |= {number + 1 for number, each in enumerate(kernel.instructions) if each.opcode in _ENDS}
+        leaders |= {first for start in leaders for first in self._first_warp_wide(kernel, start, leaders)}
         starts = sorted(leader for leader in leaders if leader < len(kernel.instructions))
         self._index = {start: number for number, start in enumerate(starts)}
         self._blocks = [
@@ -117,7 +127,21 @@ class _Runner:
             for start, stop in zip(starts, [*starts[1:], len(kernel.instructions)], strict=True)
         ]
         self._done = len(self._blocks)
+        self._meets = [kernel.instructions[start].opcode in _WARP_WIDE for start in starts]
+        in_block = program.lane % program.grid.threads // WARP
+        self._warp = program.block_of_lane * -(-program.grid.threads // WARP) + in_block
         self._waiting = np.zeros(program.lanes, np.bool_)
+
+    @staticmethod
+    def _first_warp_wide(kernel: Kernel, start: int, leaders: set[int]) -> list[int]:
+        """The first instruction of a whole warp in the straight piece of code from `start` on, if there is one: lanes
+        that met there stay together to its end."""
+        for number in range(start, len(kernel.instructions)):
+            if number > start and number in leaders:
+                return []
+            if kernel.instructions[number].opcode in _WARP_WIDE:
+                return [number]
+        return []
 
     def _decode(self, instructions: Sequence[Instruction]) -> _Block:
         steps: list[Step] = []
@@ -138,13 +162,32 @@ class _Runner:
         with np.errstate(all="ignore"):  # inactive lanes compute on whatever they hold
             while True:
                 ready = np.where(self._waiting, self._done, place)
-                current = int(ready.min())
+                current, active = self._choose(ready, place)
                 if current == self._done:
                     if not self._waiting.any():
                         return
                     self._release()
                     continue
-                self._run_block(current, ready == current, place)
+                self._run_block(current, active, place)
+
+    def _choose(self, ready: Array, place: Array) -> tuple[int, Array]:
+        """The block to run next, and for which lanes: the earliest, but for warps that wait for lanes elsewhere."""
+        first = int(ready.min())
+        candidates = ready
+        while True:
+            current = int(candidates.min())
+            active = candidates == current
+            if current == self._done:  # none but warps whose lanes will never meet: the instruction says what is wrong
+                return first, ready == first
+            if not self._meets[current] or active.all():
+                return current, active
+            alive, here = (
+                np.bincount(self._warp, each, int(self._warp[-1]) + 1) for each in (place < self._done, active)
+            )
+            complete = active & (alive == here)[self._warp]
+            if complete.any():
+                return current, complete
+            candidates = np.where(active, self._done, candidates)
 
     def _run_block(self, number: int, active: Array, place: Array) -> None:
         block = self._blocks[number]
