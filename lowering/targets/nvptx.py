@@ -24,6 +24,8 @@ CAPABILITIES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100")
 
 DEFAULT = "sm_80"
 
+_SHARED_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227}
+
 _VECTOR_BITS = 128
 _VECTORS = 32
 """A quarter of the 255 registers of a thread is for addresses, counters and what LLVM loads ahead."""
@@ -39,6 +41,11 @@ def from_name(name: str) -> Target:
 def capability(target: Target) -> int:
     """80 of sm_80, 90 of sm_90a."""
     return int(target.name.removeprefix("sm_").rstrip("a"))
+
+
+def shared_bytes(target: Target) -> int:
+    """Of shared memory that a block can have (CUDA C++ Programming Guide, technical specifications)."""
+    return _SHARED_KIB[capability(target)] << 10
 
 
 def tile(target: Target, contraction: Contraction) -> Tile:

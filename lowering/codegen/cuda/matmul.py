@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, tf32
+from xdsl.dialects.builtin import tf32
 
 from ...dialects.tiled import MatmulOp
 from ...ir import tensor_type
@@ -16,17 +16,20 @@ from ..types import Value, is_float, memory_type
 from .core_matmul import emit_core_matmul
 from .left_side import MatrixRows
 from .mma import select_mma
+from .outer_product import is_multiple
 from .tensor_core import TensorCoreProduct
+from .warpgroup_matmul import emit_warpgroup_matmul
 
 
 def emit_matmul(context: KernelContext, root: MatmulOp) -> Grid | None:
-    """Emits a product: on tensor cores where sizes are known and its right side was tiled for them, else on CUDA cores.
+    """Emits a product: on tensor cores where its right side was tiled for them, else on CUDA cores.
 
     None for tiles that a program asks for and no block has.
     """
+    grid = emit_warpgroup_matmul(context, root)
+    if grid is not None:
+        return grid
     lhs, rhs, result = (tensor_type(value) for value in (root.lhs, root.rhs, root.result))
-    if DYNAMIC_INDEX in (*lhs.get_shape(), *rhs.get_shape(), *result.get_shape()) or root.lhs_offset is not None:
-        return emit_core_matmul(context, root)
     element = memory_type(result.get_element_type())
     mma = select_mma(
         context.target,
@@ -35,22 +38,24 @@ def emit_matmul(context: KernelContext, root: MatmulOp) -> Grid | None:
         accumulator_type(result.get_element_type()),
         rounds_f32=root.multiply_type == tf32,
     )
-    *_, steps, n0, k0 = rhs.get_shape()
+    *_, n0, k0 = rhs.get_shape()
     tile = mma_tile(root.rows.value.data, n0)
-    if mma is None or tile is None or k0 != mma.depth:
+    if mma is None or tile is None or k0 != mma.depth or root.lhs_offset is not None:
         return emit_core_matmul(context, root)
-    *batches, m, k = lhs.get_shape()
+    *batches, m, k = context.shape(root.lhs)
+    *_, n = context.shape(root.result)
+    *_, steps, _, _ = context.shape(root.rhs)
     rows = MatrixRows(
         context.tensor(root.lhs).pointer,
         mma.element,
         m,
         k,
-        whole_rows=m % tile.rows == 0,
-        whole_columns=k % k0 == 0,
+        whole_rows=is_multiple(m, tile.rows),
+        whole_columns=is_multiple(k, k0),
     )
     count = batches[0] if batches else 1
     right = context.tensor(root.rhs).pointer
-    product = TensorCoreProduct(context.target, tile, mma, rows, right, count, m, result.get_shape()[-1], steps)
+    product = TensorCoreProduct(context.target, tile, mma, rows, right, count, m, n, steps)
     epilogue, indices = Epilogue(context, root), row_indices(batched=bool(batches))
 
     def finish(f: Function, batch: Value, row: Value, column: Value, value: Value) -> None:

@@ -2,6 +2,7 @@
 
 A stage holds `depth` steps of k: of the left side [rows, depth], as `LeftSide` finds them, and behind it of a panel of
 the right side what lies together in memory. While a stage is computed with, the next ones' copies are under way.
+Several stages may go together: threads meet at a barrier for each group of them only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .left_side import Column, LeftSide, Row
 from .predicated import under
 from .staging import Staging, commit, wait
 
-_STAGES = 3
+_GROUPS = 3
 _VECTOR_BITS = 128
 
 Accumulate = Callable[[Value, Value, Sequence[Value]], Sequence[Value]]
@@ -31,7 +32,7 @@ class Pipeline:
     """`steps` stages of `rows` of `left` and `columns` of panels of `right_element`, copied by `threads` threads.
 
     A panel is [steps, depth * columns] elements in whatever order. With `k` it is [k, columns], the last stage of it
-    filled with zeros.
+    filled with zeros. `group` stages go together; more than one only where `steps` is a known multiple.
     """
 
     target: Target
@@ -43,17 +44,19 @@ class Pipeline:
     steps: Extent
     threads: int
     k: Extent | None = None
+    group: int = 1
 
     @property
-    def stages(self) -> int:
-        if not self._is_asynchronous:
+    def groups(self) -> int:
+        """How many the ring holds."""
+        if not self.is_asynchronous:
             return 1
-        return max(2, min(_STAGES, self.steps)) if isinstance(self.steps, int) else _STAGES
+        return max(2, min(_GROUPS, self.steps // self.group)) if isinstance(self.steps, int) else _GROUPS
 
     @property
     def bytes(self) -> int:
         """Of the ring."""
-        return self.stages * self._stage_bytes
+        return self.groups * self._group_bytes
 
     @property
     def panel_bytes(self) -> Extent:
@@ -63,7 +66,8 @@ class Pipeline:
         return self.k * (self.columns * bits_of(self.right_element) // 8)
 
     @property
-    def _is_asynchronous(self) -> bool:
+    def is_asynchronous(self) -> bool:
+        """Whether copies are under way while stages are computed with."""
         return self._left_staging.is_asynchronous and self._right_staging.is_asynchronous
 
     @property
@@ -90,6 +94,10 @@ class Pipeline:
     def _stage_bytes(self) -> int:
         return self._left_bytes + self._right_bytes
 
+    @property
+    def _group_bytes(self) -> int:
+        return self.group * self._stage_bytes
+
     def run(
         self,
         f: Function,
@@ -104,14 +112,23 @@ class Pipeline:
 
         What the ring held has to have been read by all threads; the last stage of it is still being read on return.
         """
-        copies, steps = _Copies(self, f, batch, first, panel), emit_extent(f, self.steps)
+        copies = _Copies(self, f, batch, first, panel)
+        groups = i64(self.steps // self.group) if isinstance(self.steps, int) else emit_extent(f, self.steps)
 
-        def compute(stage: Value, sums: Sequence[Value]) -> Sequence[Value]:
-            return accumulate(stage, f.gep(stage, self._left_bytes), sums)
+        def issue(place: Value, group: Value) -> None:
+            for number in range(self.group):
+                step = f.add(f.mul(group, i64(self.group)), i64(number))
+                copies.issue(f.gep(place, number * self._stage_bytes), step)
 
-        if not self._is_asynchronous:
-            with f.loop(0, steps, carried=sums) as step:
-                copies.issue(ring, step.index)
+        def compute(place: Value, sums: Sequence[Value]) -> Sequence[Value]:
+            for number in range(self.group):
+                stage = f.gep(place, number * self._stage_bytes)
+                sums = accumulate(stage, f.gep(stage, self._left_bytes), sums)
+            return sums
+
+        if not self.is_asynchronous:
+            with f.loop(0, groups, carried=sums) as step:
+                issue(ring, step.index)
                 if self._left_staging.is_asynchronous or self._right_staging.is_asynchronous:
                     commit(f)
                     wait(f, 0)
@@ -120,21 +137,23 @@ class Pipeline:
                 barrier(f)
                 step.yield_(*updated)
             return step.results
-        for stage in range(self.stages - 1):
-            copies.issue(f.gep(ring, stage * self._stage_bytes), i64(stage))
+        for group in range(self.groups - 1):
+            exists = None if group == 0 or groups.constant is not None else f.icmp("slt", i64(group), groups)
+            with under(f, exists):
+                issue(f.gep(ring, group * self._group_bytes), i64(group))
             commit(f)
-        with f.loop(0, steps, carried=sums) as step:
-            wait(f, self.stages - 2)
+        with f.loop(0, groups, carried=sums) as step:
+            wait(f, self.groups - 2)
             barrier(f)
-            ahead = f.add(step.index, i64(self.stages - 1))
-            with f.if_(f.icmp("slt", ahead, steps)):
-                copies.issue(self._stage(f, ring, ahead), ahead)
+            ahead = f.add(step.index, i64(self.groups - 1))
+            with f.if_(f.icmp("slt", ahead, groups)):
+                issue(self._place(f, ring, ahead), ahead)
             commit(f)
-            step.yield_(*compute(self._stage(f, ring, step.index), step.values))
+            step.yield_(*compute(self._place(f, ring, step.index), step.values))
         return step.results
 
-    def _stage(self, f: Function, ring: Value, step: Value) -> Value:
-        return f.gep(ring, f.mul(f.urem(step, i64(self.stages)), i64(self._stage_bytes)))
+    def _place(self, f: Function, ring: Value, group: Value) -> Value:
+        return f.gep(ring, f.mul(f.urem(group, i64(self.groups)), i64(self._group_bytes)))
 
 
 class _Copies:

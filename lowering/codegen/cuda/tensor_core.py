@@ -11,19 +11,20 @@ requantisation, other operands, stores) wants neighbouring threads at neighbouri
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, replace
 
 from ...target import Target
 from ...targets.mma_tile import MmaTile
+from ...targets.nvptx import shared_bytes
 from ..arithmetic import i64
 from ..emit import Function
-from ..extent import emit_extent
+from ..extent import Extent, emit_extent, product
 from ..kernel import Grid
 from ..types import I32, Value, bits_of, vector_type
 from .block import WARP, SharedMemory, barrier, block_tiles, lane_index, thread_index
 from .left_side import LeftSide
 from .mma import COLUMNS, ROWS, RUN_BYTES, VECTOR_WORDS, Mma
+from .outer_product import ceil_div, is_multiple
 from .pipeline import Pipeline
 from .predicated import under
 from .sliding import split_index
@@ -33,6 +34,14 @@ _GROUP = 4
 
 _FEWEST_BYTES = 24 * 1024
 """Of shared memory for sums that cost no block its place on an SM."""
+
+_LONE_WARPS = 8
+"""Of a block that has an SM for itself: its warps all wait at one barrier, so they meet half as often, if there is
+room, and load one half of what lies between while they multiply the other."""
+
+_ROWS_TOGETHER = 8
+"""Tiles of rows that blocks take before the next panel: 108 blocks of 128 x 256 then read 8 tiles of rows and 14 panels
+of 8192 x 8192 halves, 74 MB, instead of 4 and all 32."""
 
 _PADDING = 32
 """Bytes behind a row of sums in shared memory: rows 8 apart in a store begin in other banks."""
@@ -50,28 +59,26 @@ class TensorCoreProduct:
     mma: Mma
     left: LeftSide
     right: Value
-    batches: int
-    m: int
-    n: int
-    steps: int
-    right_is_batched: bool = True
+    batches: Extent
+    m: Extent
+    n: Extent
+    steps: Extent
 
     def emit(self, f: Function, finish: Finish) -> Grid:
         """Emits all tiles; `finish` is handed the sums."""
         tile = self.tile
-        panels = -(-self.n // tile.columns)
-        tiles = [self.batches, -(-self.m // tile.rows), panels]
-        threads = tile.warps * WARP
-        pipeline = Pipeline(
-            self.target, self.left, self.mma.element, tile.rows, tile.columns, self.mma.depth, self.steps, threads
-        )
+        down, panels = ceil_div(f, self.m, tile.rows), ceil_div(f, self.n, tile.columns)
+        together = _rows_together(down)
+        far = down // together if isinstance(down, int) else down
+        tiles = [self.batches, far, panels, together]
+        pipeline = self._pipeline
         slabs = self._slabs(pipeline.bytes)
         memory = SharedMemory()
         ring = memory.allocate(max(pipeline.bytes, tile.rows // slabs * self._pitch))
-        with block_tiles(f, prod(tiles)) as loop:
-            batch, row_tile, panel = split_index(f, loop.index, tiles)
-            first = f.mul(row_tile, i64(tile.rows))
-            number = f.add(f.mul(batch, i64(panels)), panel) if self.right_is_batched else panel
+        with block_tiles(f, product(tiles)) as loop:
+            batch, above, panel, below = split_index(f, loop.index, tiles)
+            first = f.mul(f.add(f.mul(above, i64(together)), below), i64(tile.rows))
+            number = f.add(f.mul(batch, emit_extent(f, panels)), panel)
             address = f.gep(self.right, f.mul(number, emit_extent(f, pipeline.panel_bytes)))
             zeros = [f.zero(self.mma.sums)] * (4 * self._down * self._across)
             barrier(f)  # the sums of the tile before have been read
@@ -81,7 +88,27 @@ class TensorCoreProduct:
                 self._spread(f, ring, sums, slab, slabs)
                 barrier(f)
                 self._finish(f, ring, batch, first, f.mul(panel, i64(tile.columns)), slab, slabs, finish)
-        return Grid(threads, prod(tiles), memory.bytes)
+        blocks = product(tiles)
+        return Grid(tile.warps * WARP, blocks if isinstance(blocks, int) else 0, memory.bytes)
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        tile = self.tile
+        pipeline = Pipeline(
+            self.target,
+            self.left,
+            self.mma.element,
+            tile.rows,
+            tile.columns,
+            self.mma.depth,
+            self.steps,
+            tile.warps * WARP,
+        )
+        if tile.warps < _LONE_WARPS or not pipeline.is_asynchronous:
+            return pipeline
+        pairs = replace(pipeline, group=2)
+        fits = isinstance(self.steps, int) and self.steps % 2 == 0 and pairs.bytes <= shared_bytes(self.target)
+        return pairs if fits else pipeline
 
     # Products
 
@@ -174,7 +201,7 @@ class TensorCoreProduct:
     ) -> None:
         """Hands to `finish` what there is of a slab, neighbouring vectors to neighbouring threads."""
         tile, height = self.tile, self._down * ROWS // slabs
-        width = _GROUP if self.n % _GROUP == 0 else 1
+        width = _GROUP if is_multiple(self.n, _GROUP) else 1
         groups = tile.columns // width
         with f.loop(thread_index(f), i64(tile.rows // slabs * groups), i64(tile.warps * WARP)) as vector:
             line, group = f.udiv(vector.index, i64(groups)), f.urem(vector.index, i64(groups))
@@ -183,9 +210,16 @@ class TensorCoreProduct:
             row = f.add(first, f.add(f.add(line, in_warp), i64(slab * height)))
             at_column = f.add(column, offset)
             inside = [
-                f.icmp("slt", row, i64(self.m)) if self.m % tile.rows else None,
-                f.icmp("slt", at_column, i64(self.n)) if self.n % tile.columns else None,
+                None if is_multiple(self.m, tile.rows) else f.icmp("slt", row, emit_extent(f, self.m)),
+                None if is_multiple(self.n, tile.columns) else f.icmp("slt", at_column, emit_extent(f, self.n)),
             ]
             with under(f, *inside):
                 address = f.add(f.mul(line, i64(self._pitch)), f.mul(offset, i64(self._size)))
                 finish(f, batch, row, at_column, f.load(vector_type(self.mma.sums, width), f.gep(memory, address)))
+
+
+def _rows_together(tiles: Extent) -> int:
+    """The most tiles of rows, up to _ROWS_TOGETHER, that divide all of them."""
+    if not isinstance(tiles, int):
+        return 1
+    return next(count for count in range(_ROWS_TOGETHER, 0, -1) if tiles % count == 0)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tosaic.lowering.dialects.dispatch import RegionOp
 from tosaic.lowering.dialects.tiled import MatmulOp
+from tosaic.lowering.targets import nvptx
 from xdsl.dialects.builtin import tf32
 from xdsl.ir import SSAValue
 
@@ -93,4 +94,15 @@ def test_product(
 @pytest.mark.parametrize(("capability", "types"), [*CASES, ("sm_90a", TYPES[3])], ids=str)
 def test_big_tiles_spill_nothing(capability: str, types: Sequence[Any], tile: tuple[int, int]) -> None:
     region, *_ = make_product(types, 512, 512, 512, tile, 1)
-    assert_nothing_spills(Emulated(region, gpu(capability)))
+    emulated = Emulated(region, gpu(capability))
+    assert emulated.launch.shared_bytes <= nvptx.shared_bytes(gpu(capability))
+    assert_nothing_spills(emulated)
+
+
+@pytest.mark.parametrize("capability", ["sm_75", "sm_80", "sm_86"])
+@pytest.mark.parametrize("k", [256, 192])
+def test_big_tiles(capability: str, k: int) -> None:
+    # Three rows of tiles, two panels; stages in pairs on sm_80, where there is an even number and room for them.
+    region, left, packed, result, right = make_product(TYPES[2], 300, 260, k, (128, 256), 1)
+    (actual,) = Emulated(region, gpu(capability)).run([left, packed], [result], blocks=4)
+    assert_products_close(actual[0], left[0], right[0])
