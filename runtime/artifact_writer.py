@@ -58,10 +58,10 @@ def write(artifact: Artifact, stream: BinaryIO) -> None:
     constants = np.frombuffer(artifact.constants, np.uint8) if len(artifact.constants) else np.zeros(0, np.uint8)
     pieces = extents.analyze(constants)
     contents = _Contents.of(deflated, lengths, pieces, constants)
-    # A file is to be no larger than the constants in it: what else it holds is saved on them, where they are floats.
+    # A file is to be no larger than the constants in it: what else it holds is saved on them where that is quick.
     excess = _lay_out(artifact, contents)[1] - len(constants)
     if excess > 0:
-        contents = _Contents.of(deflated, lengths, extents.with_planes(pieces, constants, excess), constants)
+        contents = _Contents.of(deflated, lengths, extents.deflated(pieces, constants, excess), constants)
     head, _, parts = _lay_out(artifact, contents)
     stream.write(head)
     position = len(head)

@@ -7,10 +7,12 @@ numbers that came from float16. An extent is one of
     half     float32 numbers that are float16 numbers, as those; sparse ones as below where there is a unit
     sparse   a bit for each unit of so many bytes, the lowest bit first, whether it is other than zero; then those units
     planes   float32 numbers: the highest byte of each, deflated, then the other three bytes of each
+    deflated the bytes, deflated
 
 Expanding takes time when a program is loaded (on one core of an EPYC, for a megabyte in memory: half 0.5 ms, sparse
-0.1 to 2.5 ms for units of 32 to 2 bytes, planes 2 ms), so `analyze` weighs it against the bytes, and planes are for who
-needs them. Nothing here knows where one constant ends and another begins: all of it is found in the bytes.
+0.1 to 2.5 ms for units of 32 to 2 bytes, planes 2 ms, deflated 4 ms), so `analyze` weighs it against the bytes, and the
+last two are for who needs them. Nothing here knows where one constant ends and another begins: all of it is found in
+the bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .record import record
 
 Bytes = npt.NDArray[np.uint8]
 
-PLAIN, HALF, SPARSE, PLANES = range(4)
+PLAIN, HALF, SPARSE, PLANES, DEFLATED = range(5)
 
 UNITS = (2, 4, 8, 32)
 """Bytes that a unit of a sparse extent may have."""
@@ -73,12 +75,14 @@ class Extent:
 
     @staticmethod
     def _is_possible(coding: int, unit: int, stored: int, length: int) -> bool:
-        if min(stored, length) < 0 or coding not in (PLAIN, HALF, SPARSE, PLANES):
+        if min(stored, length) < 0 or not PLAIN <= coding <= DEFLATED:
             return False
         if coding == HALF and unit:
             return length % 2 == 0 and Extent._is_possible(SPARSE, unit, stored, length // 2) and unit <= 8
         if coding == SPARSE:
             return unit in UNITS and length % (8 * unit) == 0 and length // unit // 8 <= stored <= 2 * length
+        if coding == DEFLATED:
+            return length <= 2 * _MOST_INFLATED
         if coding == PLANES:
             return length % 4 == 0 and 3 * length // 4 <= stored <= 2 * length + 64
         return stored == (length if coding == PLAIN else length // 2) and (coding == PLAIN or length % 4 == 0)
@@ -200,32 +204,69 @@ def store(piece: Piece, constants: Bytes) -> Bytes:
         return np.concatenate([np.packbits(present, bitorder="little"), kept])
     if piece.coding == PLANES:
         numbers = data.reshape(-1, 4)
-        coder = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
-        highest = coder.compress(numbers[:, 3].tobytes()) + coder.flush()
-        return np.concatenate([np.frombuffer(highest, np.uint8), numbers[:, :3].reshape(-1)])
+        return np.concatenate([_deflate(numbers[:, 3]), numbers[:, :3].reshape(-1)])
+    if piece.coding == DEFLATED:
+        return _deflate(data)
     return data
 
 
-def with_planes(pieces: list[Piece], constants: Bytes, excess: int) -> list[Piece]:
-    """`pieces`, of which so much is now stored in planes as saves `excess` bytes, if they are floats that allow it."""
+def deflated(pieces: list[Piece], constants: Bytes, excess: int) -> list[Piece]:
+    """`pieces`, of which so much is now deflated as saves `excess` bytes, if they allow it and not much has to be."""
     result: list[Piece] = []
+    left = _MOST_INFLATED
     for piece in pieces:
         result += [piece]
-        if excess <= 0 or piece.coding != PLAIN or piece.end - piece.begin < _PROBED:
+        probes = piece.end - piece.begin >= _PROBED and piece.coding == PLAIN and excess > 0 and left > 0
+        coding, saved = _best_deflation(piece, constants) if probes else (PLAIN, 0)
+        if coding == PLAIN:
             continue
-        probe = Piece(PLANES, 0, piece.begin, piece.begin + _PROBED)
-        saved = _PROBED - len(store(probe, constants))
-        if saved < _PROBED // 16:
-            continue
-        end = min(piece.begin + -(-(excess + _SWITCH) // saved) * _PROBED, piece.end // 64 * 64)
-        planes = Piece(PLANES, 0, piece.begin, end)
-        excess -= end - piece.begin - len(store(planes, constants))
-        result[-1:] = [planes, *([Piece(PLAIN, 0, end, piece.end)] if end < piece.end else [])]
+        wanted = -(-(excess + _SWITCH) // saved) * _PROBED
+        end = min(piece.begin + min(wanted, left * _inflated(coding)), piece.end // 64 * 64)
+        part = Piece(coding, 0, piece.begin, end)
+        excess -= end - piece.begin - len(store(part, constants))
+        left -= (end - piece.begin) // _inflated(coding)
+        result[-1:] = [part, *([Piece(PLAIN, 0, end, piece.end)] if end < piece.end else [])]
     return result
 
 
 _PROBED = 8192
-"""Bytes that are stored in planes to see what that saves."""
+"""Bytes that are deflated to see what that saves."""
+
+_WORTH_DEFLATING = _PROBED // 32
+
+_MOST_INFLATED = 1 << 16
+"""Bytes that have to be inflated when a program is loaded: a quarter of a millisecond."""
+
+
+def _inflated(coding: int) -> int:
+    """One of so many bytes is inflated."""
+    return 4 if coding == PLANES else 1
+
+
+def _best_deflation(piece: Piece, constants: Bytes) -> tuple[int, int]:
+    """The coding that saves most for each byte inflated, and what it saves of `_PROBED`; PLAIN where none does."""
+    for coding in (PLANES, DEFLATED):
+        saved = _PROBED - len(store(Piece(coding, 0, piece.begin, piece.begin + _PROBED), constants))
+        if saved >= _WORTH_DEFLATING:
+            return coding, saved
+    return PLAIN, 0
+
+
+def _deflate(data: Bytes) -> Bytes:
+    """By the frequencies of bytes alone: weights do not repeat, and strings that happen to cost time."""
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+    return np.frombuffer(coder.compress(data.tobytes()) + coder.flush(), np.uint8)
+
+
+def _inflate(extent: Extent, stored: memoryview, size: int) -> Bytes:
+    coder = zlib.decompressobj(-15)
+    try:
+        data = coder.decompress(stored, size + 1)
+    except zlib.error as error:
+        raise MalformedFileError(f"the constants at byte {extent.offset} cannot be inflated: {error}") from None
+    if len(data) != size or not coder.eof or coder.unused_data:
+        raise MalformedFileError(f"the constants at byte {extent.offset} inflate to another size than {size}")
+    return np.frombuffer(data, np.uint8)
 
 
 def expand(extent: Extent, stored: memoryview, out: Bytes) -> None:
@@ -242,16 +283,11 @@ def expand(extent: Extent, stored: memoryview, out: Bytes) -> None:
     elif extent.coding == PLANES:
         count = extent.length // 4
         rest = len(data) - 3 * count
-        coder = zlib.decompressobj(-15)
-        try:
-            highest = coder.decompress(stored[:rest], count + 1)
-        except zlib.error as error:
-            raise MalformedFileError(f"the constants at byte {extent.offset} cannot be inflated: {error}") from None
-        if len(highest) != count or not coder.eof or coder.unused_data:
-            raise MalformedFileError(f"the constants at byte {extent.offset} inflate to another size than {count}")
         numbers = out.reshape(-1, 4)
-        numbers[:, 3] = np.frombuffer(highest, np.uint8)
+        numbers[:, 3] = _inflate(extent, stored[:rest], count)
         numbers[:, :3] = data[rest:].reshape(-1, 3)
+    elif extent.coding == DEFLATED:
+        out[:] = _inflate(extent, stored, extent.length)
     else:
         out[:] = data
 

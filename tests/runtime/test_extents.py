@@ -11,7 +11,7 @@ import pytest
 from tosaic.runtime import artifact_file, extents, region
 from tosaic.runtime.artifact import Artifact, DeviceSlot, Signature
 from tosaic.runtime.errors import MalformedFileError
-from tosaic.runtime.extents import HALF, PLAIN, PLANES, SPARSE, Bytes, Extent, Piece
+from tosaic.runtime.extents import DEFLATED, HALF, PLAIN, PLANES, SPARSE, Bytes, Extent, Piece
 
 Draw = Callable[[np.random.Generator, int], Bytes]
 
@@ -54,7 +54,13 @@ def padded_halves(chance: np.random.Generator, size: int) -> Bytes:
     return bits(panels.astype(np.float32))
 
 
-KINDS: dict[str, Draw] = {each.__name__: each for each in (noise, halves, weights, padded, sparse, padded_halves)}
+def int8_weights(chance: np.random.Generator, size: int) -> Bytes:
+    return bits(np.clip(np.round(chance.standard_normal(size) * 30), -127, 127).astype(np.int8))
+
+
+KINDS: dict[str, Draw] = {
+    each.__name__: each for each in (noise, halves, weights, padded, sparse, padded_halves, int8_weights)
+}
 
 
 def with_constants(constants: Bytes) -> Artifact:
@@ -127,20 +133,32 @@ def test_constants_outlive_the_file(tmp_path: Path) -> None:
     assert bytes(loaded.constants) == constants.tobytes()
 
 
-def test_planes_save_what_they_are_asked_to_and_no_more() -> None:
+@pytest.mark.parametrize(("kind", "coding"), [(weights, PLANES), (int8_weights, DEFLATED)])
+def test_deflating_saves_what_it_is_asked_to_and_no_more(kind: Draw, coding: int) -> None:
+    constants = kind(np.random.default_rng(7), 1 << 20)
+    whole = [Piece(PLAIN, 0, 0, len(constants))]
+    pieces = extents.deflated(whole, constants, 3_000)
+    saved = len(constants) - sum(len(extents.store(piece, constants)) for piece in pieces)
+    assert [piece.coding for piece in pieces] == [coding, PLAIN] and 3_000 <= saved < 6_000
+    stored = extents.store(pieces[0], constants)
+    out = np.zeros(pieces[0].end, np.uint8)
+    extents.expand(Extent.from_struct(coding, 0, 64, len(stored), len(out)), stored.data, out)
+    assert out.tobytes() == constants[: len(out)].tobytes()
+
+
+def test_deflating_is_for_who_needs_it_and_ends_where_it_takes_long() -> None:
     constants = weights(np.random.default_rng(7), 1 << 20)
     whole = [Piece(PLAIN, 0, 0, len(constants))]
-    pieces = extents.with_planes(whole, constants, 10_000)
-    saved = len(constants) - sum(len(extents.store(piece, constants)) for piece in pieces)
-    assert [piece.coding for piece in pieces] == [PLANES, PLAIN] and 10_000 <= saved < 13_000
-    assert extents.with_planes(whole, constants, 0) == whole
-    assert extents.with_planes(whole, noise(np.random.default_rng(8), 1 << 20), 10_000) == whole
+    assert extents.deflated(whole, constants, 0) == whole
+    assert extents.deflated(whole, noise(np.random.default_rng(8), 1 << 20), 10_000) == whole
+    assert extents.deflated(whole, constants, 1 << 20)[0].end == 1 << 18  # a quarter of which is inflated
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        (4, 0, 0, 8, 8),
+        (5, 0, 0, 8, 8),
+        (DEFLATED, 0, 0, 8, 1 << 20),
         (PLAIN, 0, 0, 8, 9),
         (PLAIN, 0, 0, -1, -1),
         (HALF, 0, 0, 8, 8),
