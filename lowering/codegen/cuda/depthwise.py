@@ -15,7 +15,7 @@ from ..kernel import Grid, KernelContext
 from ..types import memory_type
 from ..window_tile import Image, Tile, start_of
 from .sliding import Sliding, window_of
-from .sliding_dot import SlidingDot, multiplies_rows
+from .sliding_dot import WORD, SlidingDot, multiplies_rows
 from .strip import choose_strip
 
 
@@ -25,7 +25,9 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> G
     multiplier, channels = shape_of(root.window)[3], image.shape[3]
     window = window_of(root, image)
     run = channels if multiplier == 1 else multiplier
-    strip = choose_strip(image.shape[0], window, channels * multiplier, run, image.element, start.type)
+    element = memory_type(filter.element)
+    dots = multiplies_rows(window, image.element, element, start.type, multiplier)
+    strip = choose_strip(image.shape[0], window, channels * multiplier, run, image.element, start.type, dots=dots)
     combine = MultiplyAdd(
         context.target,
         Tile(start.type, strip.lanes, 1, strip.columns),
@@ -33,12 +35,12 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> G
         start,
         multiplier > 1,
         filter=filter.pointer,
-        filter_element=memory_type(filter.element),
+        filter_element=element,
         kernel_width=window.kernel[1],
         channels=channels * multiplier,
     )
-    epilogue, element = Epilogue(context, root), memory_type(filter.element)
-    if multiplies_rows(window, image.element, element, start.type, strip.lanes, multiplier):
+    epilogue = Epilogue(context, root)
+    if dots and strip.lanes % WORD == 0:
         dot = SlidingDot(context, epilogue, window, image, multiplier, combine, strip, filter=filter.pointer)
         return dot.emit()
     return Sliding(context, epilogue, window, image, multiplier, combine, strip).emit()

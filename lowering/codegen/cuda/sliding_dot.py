@@ -18,16 +18,17 @@ from ..window import Window
 from .sliding import Corner, Sliding
 from .strip import is_unrolled, offsets
 
-_ROWS = 4
+_ROWS = WORD = 4
+"""Bytes of a word: rows of the image, or channels."""
 
 Word = tuple[int | None, ...]
 """The rows of the window that the four bytes of a word are of; None: no row of it, a byte of zero."""
 
 
-def multiplies_rows(window: Window, image: str, filter: str, sums: str, lanes: int, multiplier: int) -> bool:
-    """Whether `dp4a` applies: words of bytes, and more than one row to sum."""
+def multiplies_rows(window: Window, image: str, filter: str, sums: str, multiplier: int) -> bool:
+    """Whether `dp4a` applies to words of channels: bytes, and more than one row to sum."""
     types = (image, filter, sums) == (I8, I8, I32)
-    return types and lanes % 4 == 0 and multiplier == 1 and window.kernel[0] > 1 and is_unrolled(window)
+    return types and multiplier == 1 and window.kernel[0] > 1 and is_unrolled(window)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,9 @@ _UNROLLED = 64
 
 _BLOCK = 128
 
+_WORD = 4
+"""Bytes of a word."""
+
 
 @dataclass(frozen=True)
 class Strip:
@@ -79,11 +82,16 @@ def is_unrolled(window: Window) -> bool:
     return window.kernel[0] * window.kernel[1] <= _UNROLLED
 
 
-def choose_strip(images: int, window: Window, channels: int, run: int, element: str, sums: str) -> Strip:
+def choose_strip(
+    images: int, window: Window, channels: int, run: int, element: str, sums: str, *, dots: bool = False
+) -> Strip:
     """The strip with the fewest cycles; `channels` of the result, of which `run` lie in vectors, are of image elements
-    `element` and accumulated in `sums`."""
+    `element` and accumulated in `sums`. With `dots` words of bytes are multiplied four rows at once (`sliding_dot`)."""
     candidates = fitting_strips(window, run, element, sums)
-    return min(candidates, key=lambda strip: _cycles(strip, images, window, channels, element, sums))
+    return min(
+        candidates,
+        key=lambda strip: _cycles(strip, images, window, channels, element, sums, dots and strip.lanes % _WORD == 0),
+    )
 
 
 def fitting_strips(window: Window, run: int, element: str, sums: str) -> Iterator[Strip]:
@@ -99,7 +107,7 @@ def fitting_strips(window: Window, run: int, element: str, sums: str) -> Iterato
             yield Strip(lanes, columns, rows)
 
 
-def _cycles(strip: Strip, images: int, window: Window, channels: int, element: str, sums: str) -> float:
+def _cycles(strip: Strip, images: int, window: Window, channels: int, element: str, sums: str, dots: bool) -> float:
     threads = 1
     for size in strip.items(images, window, channels):
         threads *= size
@@ -107,8 +115,11 @@ def _cycles(strip: Strip, images: int, window: Window, channels: int, element: s
     loads, taps, pixels = rows * columns, window.kernel[0] * window.kernel[1], strip.rows * strip.columns
     vector_bytes = strip.lanes * bits_of(element) // 8
     unpacked = strip.lanes if bits_of(element) < 32 else 0
+    products = taps * bits_of(sums) // 32
+    if dots:  # two permutes for a word of four rows of a channel, one instruction for its products
+        unpacked, products = strip.lanes // 2, -(-window.kernel[0] // _WORD) * window.kernel[1]
     instructions = _INDEXING + (loads + taps) * (1 + -(-vector_bytes // 4) + unpacked)
-    instructions += strip.lanes * pixels * (taps * bits_of(sums) // 32 + _FINISHING[is_float(sums)])
+    instructions += strip.lanes * pixels * (products + _FINISHING[is_float(sums)])
     issued = -(-threads // WARP) * instructions / _SCHEDULERS
     moved = threads * loads * vector_bytes / _L2_BYTES
     return _LATENCY + _ISSUE * instructions + max(issued, moved) / SMS

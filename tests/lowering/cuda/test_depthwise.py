@@ -88,7 +88,7 @@ MODELS = Geometry((1, 14, 14, 96), (3, 3), pad=(1, 1, 1, 1))
 def test_strips_of_every_shape(data: st.DataObject, types: Sequence[Any], channels: int, seed: int) -> None:
     geometry = data.draw(geometries(st.just(channels), largest=9))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depthwise, "choose_strip", lambda *arguments: data.draw(st.sampled_from(strips_of(*arguments))))
+        patch.setattr(depthwise, "choose_strip", lambda *given, dots: data.draw(st.sampled_from(strips_of(*given))))
         check_depthwise(types, geometry, multiplier=1, pad_value=5, blocks=0, seed=seed)
 
 
@@ -105,7 +105,7 @@ def test_strips_of_every_shape(data: st.DataObject, types: Sequence[Any], channe
 )
 def test_bytes_of_four_rows_are_multiplied_at_once(strip: Strip, geometry: Geometry) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depthwise, "choose_strip", lambda *_: strip)
+        patch.setattr(depthwise, "choose_strip", lambda *_, dots: strip)
         region, *_ = make_depthwise(TYPES[4], geometry, multiplier=1, pad_value=-7)
         assert b"dp4a.s32.s32" in bytes(Emulated(region, gpu()).image.code)
         check_depthwise(TYPES[4], geometry, multiplier=1, pad_value=-7, blocks=0, seed=0)
