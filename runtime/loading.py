@@ -78,7 +78,7 @@ def on_devices(artifact: Artifact, devices: str | None, threads: int | None) -> 
 def load_devices(artifact: Artifact) -> Loaded:
     """The best variant that the devices can run, on them. Raises DeviceError where they lack something."""
     devices: list[Device] = []
-    for slot, spec in zip(artifact.devices, _numbered(artifact.devices), strict=True):
+    for slot, spec in zip(artifact.devices, numbered(artifact.devices), strict=True):
         with NamingErrors(slot.name):
             devices.append(open_device(spec))
     problems: list[str] = []
@@ -94,7 +94,7 @@ def _spec(slot: DeviceSlot) -> DeviceSpec:
     return DeviceSpec(slot.kind, slot.threads or None, ordinal=None if slot.ordinal < 0 else slot.ordinal)
 
 
-def _numbered(slots: Sequence[DeviceSlot]) -> list[DeviceSpec]:
+def numbered(slots: Sequence[DeviceSlot]) -> list[DeviceSpec]:
     """What to open for each slot: GPUs that have no number take, in order, the numbers that none of the others has."""
     specs: list[DeviceSpec] = []
     taken = {(slot.kind, slot.ordinal) for slot in slots}

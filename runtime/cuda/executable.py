@@ -72,6 +72,7 @@ class CudaExecutable:
         try:
             self._load(image, constants, cubins)
         except BaseException:
+            self._refusal = _CLOSED
             self._free()
             raise
         _executables.add(self)

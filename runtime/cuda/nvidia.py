@@ -140,9 +140,9 @@ class NvidiaGpu:
 
     def link(self, ptx: bytes) -> bytes:
         option = self._api.cu.CUjit_option
-        log = ctypes.create_string_buffer(_LOG_BYTES)
+        log = bytearray(_LOG_BYTES)
         options = [option.CU_JIT_ERROR_LOG_BUFFER, option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES]
-        state = self._api.call("cuLinkCreate", len(options), options, [ctypes.addressof(log), _LOG_BYTES])
+        state = self._api.call("cuLinkCreate", len(options), options, [log, _LOG_BYTES])
         try:
             kind = self._api.cu.CUjitInputType.CU_JIT_INPUT_PTX
             text = ptx + b"\0"
@@ -155,7 +155,7 @@ class NvidiaGpu:
                 "newer one, or compile for an older capability, such as --devices cuda@sm_80"
             ) from None
         except DeviceError as error:
-            said = " ".join(log.value.decode(errors="replace").split())
+            said = " ".join(log.rstrip(b"\0").decode(errors="replace").split())
             raise type(error)(f"the NVIDIA driver refuses the code: {said or error}") from None
         finally:
             self._api.call("cuLinkDestroy", state)

@@ -59,7 +59,11 @@ class _Function:
 
 
 class EmulatedGpu:
-    """See `cuda.driver.Gpu`. memory_limit: bytes of device memory. is_lost: whether every call fails from now on."""
+    """See `cuda.driver.Gpu`.
+
+    memory_limit, used: bytes of device memory. calls: how often each function was called. is_lost: whether every call
+    fails from now on.
+    """
 
     def __init__(self, number: int = 0, memory_limit: int = 1 << 40) -> None:
         self.number = number
@@ -71,7 +75,7 @@ class EmulatedGpu:
         self.is_lost = False
         self.calls: dict[str, int] = {}
         self._memory = GlobalMemory()
-        self._used = 0
+        self.used = 0
         self._sizes: dict[int, int] = {}
         self._free: dict[int, list[int]] = {}
         self._host: dict[int, np.ndarray] = {}
@@ -90,21 +94,21 @@ class EmulatedGpu:
 
     def allocate(self, size: int, stream: _Stream) -> int:
         self._enter("allocate")
-        if self._used + size > self.memory_limit:
-            free = f"{self.memory_limit - self._used} of {self.memory_limit} bytes"
+        if self.used + size > self.memory_limit:
+            free = f"{self.memory_limit - self.used} of {self.memory_limit} bytes"
             raise DeviceLostError(f"out of memory: {size} bytes asked for, {free} of GPU {self.number} are free")
         array, _ = aligned_empty((size,), np.dtype(np.uint8))
         array[:] = 0xFF
         again = self._free.get(size)
         address = self._memory.add(array, again.pop() if again else None)
-        self._used += size
+        self.used += size
         self._sizes[address] = size
         return address
 
     def free(self, address: int, stream: _Stream) -> None:
         self._enter("free")
         size = self._sizes.pop(address)
-        self._used -= size
+        self.used -= size
 
         def forget() -> None:
             self._memory.remove(address)
@@ -195,6 +199,7 @@ class EmulatedGpu:
 
     def function(self, module: LoadedModule, name: str, shared_bytes: int) -> _Function:
         self._enter("function")
+        module.kernel(name)
         return _Function(module, name)
 
     def resident_blocks(self, function: _Function, threads: int, shared_bytes: int) -> int:
