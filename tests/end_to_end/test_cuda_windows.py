@@ -65,10 +65,10 @@ def first_layers(path: Path, windows: int, size: int) -> ModuleOp:
 @pytest.mark.parametrize(
     ("name", "windows", "size"),
     [
-        ("mobilenet_v2_f32", 7, 32),
-        ("mobilenet_v2_int8", 7, 32),
-        ("resnet50_f32", 5, 24),
-        ("resnet50_int8", 5, 24),
+        ("mobilenet_v2_f32", 52, 32),
+        ("mobilenet_v2_int8", 40, 32),
+        ("resnet50_f32", 24, 24),
+        ("resnet50_int8", 24, 24),
         ("unet_128_f32", 24, 16),
         ("unet_128_int8", 24, 16),
     ],
