@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = ["architecture.md", "data-tiling.md", "multi-device.md"]
+PAGES = ["architecture.md", "cuda.md", "data-tiling.md", "multi-device.md"]
 EXAMPLE = FOLDER / "example.mlir"
 EXAMPLE_TARGET = "x86-64-v4"
 _GENERATED = re.compile(r"(<!-- generated: (\w+)(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -92,6 +92,34 @@ def deploy(*arguments: str) -> str:
     language = "mlir" if "--print-ir-after" in arguments else "text"
     output = f"```{language}\n{finished.stdout.strip()}\n```\n"
     return f"```console\n$ deploy {shlex.join(arguments)}\n```\n\n{output}"
+
+
+def ptx(path: str, capability: str = "sm_80") -> str:
+    """The PTX of a program of this folder, compiled for a compute capability unless it says where it runs."""
+    return f"```ptx\n{_ptx(path, capability)}\n```\n"
+
+
+def ptx_block(path: str, instruction: str) -> str:
+    """Of the PTX of a program of this folder, the piece around the first `instruction`: from a label to a branch."""
+    lines = _ptx(path, "sm_80").splitlines()
+    at = next(number for number, line in enumerate(lines) if line.strip().startswith(instruction))
+    first = max(number for number in range(at) if lines[number].startswith("$L"))
+    last = next(number for number in range(at, len(lines)) if re.search(r"\bbra", lines[number]))
+    return "```ptx\n" + "\n".join(lines[first : last + 1]) + "\n```\n"
+
+
+def _ptx(path: str, capability: str) -> str:
+    """Without LLVM's comments."""
+    import tosaic.lowering
+    import tosaic.tosa
+
+    module = tosaic.tosa.read(FOLDER / path)
+    declares = any(op.name == "device.declare" for op in module.body.block.ops)
+    artifact = tosaic.lowering.compile(module, () if declares else [f"cuda-emulator@{capability}"])
+    (image,) = (image for image in artifact.variants[0].images if image.launches)
+    lines = bytes(image.code).decode().splitlines()
+    kept = [line.split("//")[0].rstrip() for line in lines if line.strip() and not line.strip().startswith("//")]
+    return "\n".join(line for line in kept if line).expandtabs(4)
 
 
 def _listing(text: str) -> str:
