@@ -23,7 +23,6 @@ from xdsl.dialects.builtin import bf16, f16, f32, i8, i32, tf32
 from xdsl.ir import Attribute
 
 from ..contraction import Contraction
-from ..dialects.encoding import UNKNOWN
 from .block_tile import SMS
 
 RUN_BYTES = 64
@@ -32,6 +31,9 @@ RUN_BYTES = 64
 _WORDS_A_CYCLE = 512
 _SHARED_BYTES = 128
 _L2_BYTES = 48
+_TYPICAL_SIZE = 1024
+"""What an unknown size is taken for."""
+
 _STEP_OVERHEAD = 60
 """Cycles of a step that nobody hides for a lone block: the barrier, and the latency of shared memory and products."""
 
@@ -80,11 +82,11 @@ def run_depth(element: Attribute) -> int:
 
 
 def choose_mma_tile(contraction: Contraction, capability: int) -> MmaTile | None:
-    """The tile with the fewest cycles; None for what tensor cores do not multiply or whose sizes are not known."""
+    """The tile with the fewest cycles; None for what tensor cores do not multiply."""
     since = _SINCE.get((contraction.multiply_type or contraction.lhs, contraction.result))
-    sizes = (contraction.batch, contraction.m, contraction.n, contraction.k)
-    if since is None or capability < since or contraction.lhs != contraction.rhs or UNKNOWN in sizes:
+    if since is None or capability < since or contraction.lhs != contraction.rhs:
         return None
+    contraction = contraction.supposing(_TYPICAL_SIZE)
     return min(_TILES, key=lambda tile: _cycles(contraction, tile))
 
 

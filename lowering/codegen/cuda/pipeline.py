@@ -23,6 +23,9 @@ from .staging import Staging, commit, wait
 _GROUPS = 3
 _VECTOR_BITS = 128
 
+_KEPT_ROWS = 8
+"""Rows whose addresses a thread keeps in registers; those of more, where vectors are short, are computed each time."""
+
 Accumulate = Callable[[Value, Value, Sequence[Value]], Sequence[Value]]
 """accumulate(left, right, sums): the sums after a stage, whose two parts are at these addresses."""
 
@@ -166,12 +169,16 @@ class _Copies:
         self._thread = thread_index(f)
         self._down, self._column = f.udiv(self._thread, i64(vectors)), f.urem(self._thread, i64(vectors))
         self._distance = max(pipeline.threads // vectors, 1)
-        lines = range(0, pipeline.rows, self._distance)
-        self._rows: list[Row] = [pipeline.left.row(f, batch, f.add(first, self._line(line))) for line in lines]
+        self._count = -(-pipeline.rows // self._distance)
+        self._batch, self._first = batch, first
+        self._rows = [self._row(i64(number)) for number in range(self._count)] if self._count <= _KEPT_ROWS else []
         self._is_mine = f.icmp("ult", self._down, i64(pipeline.rows)) if self._distance > pipeline.rows else None
 
-    def _line(self, first: int) -> Value:
-        return self._f.add(self._down, i64(first))
+    def _line(self, number: Value) -> Value:
+        return self._f.add(self._down, self._f.mul(number, i64(self._distance)))
+
+    def _row(self, number: Value) -> Row:
+        return self._pipeline.left.row(self._f, self._batch, self._f.add(self._first, self._line(number)))
 
     def issue(self, stage: Value, step: Value) -> None:
         """Copies this thread's part of step `step` to `stage`."""
@@ -201,10 +208,16 @@ class _Copies:
         return f.sub(emit_extent(f, pipeline.panel_bytes), f.mul(step, i64(pipeline._right_bytes)))
 
     def _copy_left(self, stage: Value, column: Column) -> None:
+        for number, row in enumerate(self._rows):
+            self._copy_row(stage, column, i64(number), row)
+        if not self._rows:
+            with self._f.loop(0, self._count) as each:
+                self._copy_row(stage, column, each.index, self._row(each.index))
+
+    def _copy_row(self, stage: Value, column: Column, number: Value, row: Row) -> None:
         f, pipeline = self._f, self._pipeline
         staging = pipeline._left_staging
-        for number, row in enumerate(self._rows):
-            address, there = pipeline.left.place(f, row, column)
-            at = f.mul(self._line(number * self._distance), i64(pipeline._left_pitch))
-            at = f.add(at, f.mul(self._column, i64(staging.bytes)))
-            staging.copy(f, f.gep(stage, at), address, there)
+        address, there = pipeline.left.place(f, row, column)
+        at = f.mul(self._line(number), i64(pipeline._left_pitch))
+        at = f.add(at, f.mul(self._column, i64(staging.bytes)))
+        staging.copy(f, f.gep(stage, at), address, there)

@@ -99,6 +99,13 @@ def test_big_tiles_spill_nothing(capability: str, types: Sequence[Any], tile: tu
     assert_nothing_spills(emulated)
 
 
+@pytest.mark.parametrize("k", [513, 514])
+@pytest.mark.parametrize(("capability", "types"), CASES, ids=str)
+def test_short_vectors_spill_nothing(capability: str, types: Sequence[Any], k: int) -> None:
+    region, *_ = make_product(types, 511, 511, k, (128, 128), 1)
+    assert_nothing_spills(Emulated(region, gpu(capability)))
+
+
 @pytest.mark.parametrize("capability", ["sm_75", "sm_80", "sm_86"])
 @pytest.mark.parametrize("k", [256, 192])
 def test_big_tiles(capability: str, k: int) -> None:
