@@ -20,13 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from ...targets.block_tile import SMS
 from ..kernel import Grid
 from ..types import bits_of, is_float
 from ..window import Window
 from .block import WARP
-
-SMS = 108
-"""Of the GPU that kernels are shaped for: an A100. H100 has 132, a T4 40."""
 
 _VECTOR_BYTES = 16
 _LATENCY = 600
