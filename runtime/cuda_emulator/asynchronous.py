@@ -13,6 +13,7 @@ import numpy as np
 from .memory import SHARED_BASE, AccessError, Array, OutOfBounds
 from .program import Mask, Program, Step, unknown
 from .ptx import Address, Immediate, Instruction, Operand
+from .tensor_memory import decode_bulk
 
 _CACHES = {"ca": (4, 8, 16), "cg": (16,)}
 """Bytes that a copy may have, by where it is cached."""
@@ -31,6 +32,8 @@ def decode_asynchronous(program: Program, instruction: Instruction) -> Step:
                 return _wait(program, kept.value)
         case ["async", "wait_all"]:
             return _wait(program, -1)
+        case ["async", "bulk", *_]:
+            return decode_bulk(program, instruction)
     raise unknown(instruction)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from . import arithmetic, asynchronous, conversion, movement, tensor_core, warp
+from . import arithmetic, asynchronous, conversion, mbarrier, movement, tensor_core, warp, warpgroup
 from .memory import SHARED_BASE, Array, GlobalMemory
 from .program import WARP, Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
@@ -29,6 +29,11 @@ _DECODERS: dict[str, Decoder] = {
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
     "dp4a": arithmetic.decode_dot,
     "mma": tensor_core.decode_mma,
+    "mbarrier": mbarrier.decode_mbarrier,
+    "fence": mbarrier.decode_fence,
+    "bar": mbarrier.decode_warp_barrier,
+    "wgmma": warpgroup.decode_wgmma,
+    "setmaxnreg": warpgroup.decode_register_limit,
     "shfl": warp.decode_shuffle,
     "cp": asynchronous.decode_asynchronous,
     **dict.fromkeys(("shl", "shr"), arithmetic.decode_shift),
@@ -49,8 +54,24 @@ _DECODERS: dict[str, Decoder] = {
 _ENDS = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
 """Instructions after which lanes may go different ways or wait."""
 
-_WARP_WIDE = {"shfl", "mma"}
-"""Instructions that a warp executes together."""
+_WARP_WIDE = {"shfl": WARP, "mma": WARP, "bar": WARP, "wgmma": 4 * WARP, "setmaxnreg": 4 * WARP}
+"""Instructions that so many lanes execute together."""
+
+
+def _is_end(instruction: Instruction) -> bool:
+    """Whether lanes may go different ways, or wait, after an instruction, or at it (`_waits`)."""
+    return (instruction.opcode in _ENDS and "warp" not in instruction.modifiers) or _waits(instruction)
+
+
+def _waits(instruction: Instruction) -> bool:
+    """Whether lanes may stay at an instruction until others have moved on."""
+    return instruction.opcode == "mbarrier" and "try_wait" in instruction.modifiers
+
+
+def _together(instruction: Instruction) -> int:
+    """How many lanes execute an instruction together."""
+    return 1 if _is_end(instruction) else _WARP_WIDE.get(instruction.opcode, 1)
+
 
 _LANES_AT_ONCE = 4096
 """Enough that numpy's cost of a call is small beside its work, few enough that registers stay in the cache."""
@@ -58,10 +79,14 @@ _LANES_AT_ONCE = 4096
 
 @dataclass
 class _Block:
-    """A basic block: steps, and the instruction that ends it, or None where the next block follows."""
+    """A basic block: steps, and the instruction that ends it, or None where the next block follows.
+
+    passes: of an instruction that lanes wait at, which of them (bool[lanes]) may go on.
+    """
 
     steps: list[Step]
     end: Instruction | None
+    passes: Callable[[Array], Array] | None = None
 
 
 class LoadedModule:
@@ -118,7 +143,8 @@ class _Runner:
         self._program = program
         kernel = program.kernel
         leaders = {0, *kernel.labels.values()}
-        leaders |= {number + 1 for number, each in enumerate(kernel.instructions) if each.opcode in _ENDS}
+        leaders |= {number + 1 for number, each in enumerate(kernel.instructions) if _is_end(each)}
+        leaders |= {number for number, each in enumerate(kernel.instructions) if _waits(each)}
         leaders |= {first for start in leaders for first in self._first_warp_wide(kernel, start, leaders)}
         starts = sorted(leader for leader in leaders if leader < len(kernel.instructions))
         self._index = {start: number for number, start in enumerate(starts)}
@@ -127,26 +153,33 @@ class _Runner:
             for start, stop in zip(starts, [*starts[1:], len(kernel.instructions)], strict=True)
         ]
         self._done = len(self._blocks)
-        self._meets = [kernel.instructions[start].opcode in _WARP_WIDE for start in starts]
-        in_block = program.lane % program.grid.threads // WARP
-        self._warp = program.block_of_lane * -(-program.grid.threads // WARP) + in_block
-        self._waiting = np.zeros(program.lanes, np.bool_)
+        self._meets = [_together(kernel.instructions[start]) for start in starts]
+        self._groups = {
+            size: program.block_of_lane * -(-program.grid.threads // size) + program.lane % program.grid.threads // size
+            for size in {*self._meets, 1}
+        }
+        self._waiting, self._parked = np.zeros(program.lanes, np.bool_), np.zeros(program.lanes, np.bool_)
 
     @staticmethod
     def _first_warp_wide(kernel: Kernel, start: int, leaders: set[int]) -> list[int]:
-        """The first instruction of a whole warp in the straight piece of code from `start` on, if there is one: lanes
-        that met there stay together to its end."""
+        """The first instructions of a whole warp, and of a whole warpgroup, in the straight piece of code from `start`
+        on: lanes that met there stay together to its end."""
+        found: list[int] = []
         for number in range(start, len(kernel.instructions)):
             if number > start and number in leaders:
-                return []
-            if kernel.instructions[number].opcode in _WARP_WIDE:
-                return [number]
-        return []
+                break
+            if _together(kernel.instructions[number]) > max(
+                [_together(kernel.instructions[each]) for each in found] + [1]
+            ):
+                found.append(number)
+        return found
 
     def _decode(self, instructions: Sequence[Instruction]) -> _Block:
         steps: list[Step] = []
         for instruction in instructions:
-            if instruction.opcode in _ENDS:
+            if _waits(instruction):
+                return _Block(steps, instruction, mbarrier.decode_wait(self._program, instruction))
+            if _is_end(instruction):
                 return _Block(steps, instruction)
             decoder = _DECODERS.get(instruction.opcode)
             if decoder is None:
@@ -157,18 +190,23 @@ class _Runner:
     def run(self, first_block: int, parameters: dict[str, bytes]) -> None:
         """Run until all lanes have ended."""
         self._program.start(first_block, parameters)
-        self._waiting[:] = False
+        self._waiting[:] = self._parked[:] = False
         place = np.zeros(self._program.lanes, np.int64)
         with np.errstate(all="ignore"):  # inactive lanes compute on whatever they hold
+            has_moved = True
             while True:
-                ready = np.where(self._waiting, self._done, place)
+                ready = np.where(self._waiting | self._parked, self._done, place)
                 current, active = self._choose(ready, place)
-                if current == self._done:
-                    if not self._waiting.any():
-                        return
-                    self._release()
-                    continue
-                self._run_block(current, active, place)
+                if current != self._done:
+                    has_moved |= self._run_block(current, active, place)
+                elif self._parked.any() and has_moved:
+                    self._parked[:] = has_moved = False
+                elif self._release(place):
+                    has_moved = True
+                elif self._parked.any():
+                    raise self._deadlock(place)
+                else:
+                    return
 
     def _choose(self, ready: Array, place: Array) -> tuple[int, Array]:
         """The block to run next, and for which lanes: the earliest, but for warps that wait for lanes elsewhere."""
@@ -177,19 +215,21 @@ class _Runner:
         while True:
             current = int(candidates.min())
             active = candidates == current
+            if current == self._done and self._parked.any():
+                return current, active
             if current == self._done:  # none but warps whose lanes will never meet: the instruction says what is wrong
                 return first, ready == first
-            if not self._meets[current] or active.all():
+            if self._meets[current] == 1 or active.all():
                 return current, active
-            alive, here = (
-                np.bincount(self._warp, each, int(self._warp[-1]) + 1) for each in (place < self._done, active)
-            )
-            complete = active & (alive == here)[self._warp]
+            group = self._groups[self._meets[current]]
+            alive, here = (np.bincount(group, each, int(group[-1]) + 1) for each in (place < self._done, active))
+            complete = active & (alive == here)[group]
             if complete.any():
                 return current, complete
             candidates = np.where(active, self._done, candidates)
 
-    def _run_block(self, number: int, active: Array, place: Array) -> None:
+    def _run_block(self, number: int, active: Array, place: Array) -> bool:
+        """Whether any lane has moved on."""
         block = self._blocks[number]
         mask: Mask = None if active.all() else active
         for step in block.steps:
@@ -199,9 +239,14 @@ class _Runner:
         if end is not None and end.guard is not None:
             predicate = self._program.predicate(end.guard[0])
             going = active & (~predicate if end.guard[1] else predicate)
+        if block.passes is not None:
+            passing = block.passes(active)
+            place[passing] = number + 1
+            self._parked |= active & ~passing
+            return bool(passing.any())
         place[active] = number + 1
         if end is None:
-            return
+            return True
         if end.opcode == "bra":
             (target,) = end.operands
             assert isinstance(target, Symbol)
@@ -218,6 +263,7 @@ class _Runner:
             self._wait(end, going)
         else:
             raise unknown(end)
+        return True
 
     def _targets(self, instruction: Instruction, going: Array) -> Array:
         """Where brx.idx leads each of the lanes: to the label of that number in its list."""
@@ -243,11 +289,26 @@ class _Runner:
             raise unknown(instruction)
         self._waiting |= going
 
-    def _release(self) -> None:
-        """Let those go on whose whole block waits; threads that have ended are not waited for.
+    def _release(self, place: Array) -> bool:
+        """Lets those go on whose whole block waits, if there are any; threads that have ended are not waited for.
 
-        Called when nobody can run: then every thread waits or has ended.
+        Called when nobody can run: then every thread waits, is parked or has ended.
         """
-        blocks = np.unique(self._program.block_of_lane[self._waiting])
-        self._program.shared.epochs[blocks] += 1
-        self._waiting[:] = False
+        blocks = self._program.block_of_lane
+        elsewhere = np.bincount(blocks, (place < self._done) & ~self._waiting) > 0
+        free = self._waiting & ~elsewhere[blocks]
+        if not free.any():
+            return False
+        self._program.order.meet(np.unique(blocks[free]))
+        self._waiting[free] = False
+        return True
+
+    def _deadlock(self, place: Array) -> DeviceError:
+        program = self._program
+        lane = int(np.flatnonzero(self._parked)[0])
+        end = self._blocks[int(place[lane])].end
+        assert end is not None
+        return DeviceError(
+            f"kernel {program.kernel.name}, {program.describe(lane)}: {end.name} (PTX line {end.line}) waits for a "
+            "phase that never ends"
+        )

@@ -264,18 +264,24 @@ class _Parser:
             offset = 0
             if self._accept("+") or self._kind == "integer":  # [%r1+4] or [%r1-4]
                 offset = self._integer()
+            coordinates: tuple[Register | Immediate, ...] = ()
+            if self._accept(","):
+                self._expect("{")
+                coordinates = self._elements()
             self._expect("]")
-            return Address(base, offset)
-        if self._accept("{"):
-            elements: list[Register | Immediate] = []
-            while not self._accept("}"):
-                element = self._simple()
-                if isinstance(element, Symbol):
-                    raise self._error(f"{element.name!r} is no element of a vector")
-                elements.append(element)
-                self._accept(",")
-            return Vector(tuple(elements))
-        return self._simple()
+            return Address(base, offset, coordinates)
+        return Vector(self._elements()) if self._accept("{") else self._simple()
+
+    def _elements(self) -> tuple[Register | Immediate, ...]:
+        """What is in braces, of which the first was taken."""
+        elements: list[Register | Immediate] = []
+        while not self._accept("}"):
+            element = self._simple()
+            if isinstance(element, Symbol):
+                raise self._error(f"{element.name!r} is no element of a vector")
+            elements.append(element)
+            self._accept(",")
+        return tuple(elements)
 
     def _simple(self) -> Register | Immediate | Symbol:
         if self._kind in ("integer", "float"):

@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UnsupportedError
+from .barriers import Barriers
 from .copies import PendingCopies
-from .memory import LOCAL_BASE, SHARED_BASE, GlobalMemory, WindowMemory
+from .flights import Warpgroups
+from .memory import LOCAL_BASE, PARAMETER_BASE, SHARED_BASE, AccessError, GlobalMemory, WindowMemory
+from .order import Order
 from .ptx import WIDTHS, Immediate, Instruction, Kernel, Operand, Register, Symbol
 
 Array = npt.NDArray[Any]
@@ -28,6 +31,9 @@ Writer: TypeAlias = Callable[[Any, Mask], None]
 
 WARP = 32
 """Lanes of a warp."""
+
+_PARAMETER_BYTES = 4096
+"""Most of all parameters together: the distance of their addresses."""
 
 
 def dtype_of(type: str) -> np.dtype[Any]:
@@ -74,9 +80,15 @@ class Program:
             base = SHARED_BASE if variable.space == "shared" else LOCAL_BASE
             self._symbols[name] = base + start
             sizes[variable.space] = start + variable.size
-        self.shared = WindowMemory(SHARED_BASE, sizes["shared"], blocks, checked=True)
+        for number, name in enumerate(kernel.parameters):
+            self._symbols[name] = PARAMETER_BASE + number * _PARAMETER_BYTES
+        self.order = Order(blocks, grid.threads)
+        self.shared = WindowMemory(SHARED_BASE, sizes["shared"], blocks, self.order)
         self.local = WindowMemory(LOCAL_BASE, sizes["local"], self.lanes)
         self.copies = PendingCopies(self.lanes)
+        self.barriers = Barriers(self.order)
+        self.warpgroups = Warpgroups(self.order)
+        self._multiplies = any(each.opcode == "wgmma" for each in kernel.instructions)
         self._special = self._special_registers()
 
     def _special_registers(self) -> dict[str, Array]:
@@ -98,8 +110,11 @@ class Program:
         """Get ready to run the blocks from `first_block` on."""
         self._special["%ctaid.x"][:] = self.block_of_lane + first_block
         self.parameters = parameters
+        self.order.forget()
         self.shared.forget()
         self.copies.forget()
+        self.barriers.forget()
+        self.warpgroups.forget()
 
     # -- operands
 
@@ -162,8 +177,22 @@ class Program:
             raise UnsupportedError("the emulator does not know", [f"the register {name}"])
         return found
 
+    def parameter_at(self, address: int) -> bytes:
+        """The parameter whose generic address that is. Raises ValueError."""
+        number, offset = divmod(address - PARAMETER_BASE, _PARAMETER_BYTES)
+        names = list(self.kernel.parameters)
+        if offset or not 0 <= number < len(names):
+            raise ValueError(f"no parameter begins at {address:#x}")
+        return self.parameters[names[number]]
+
+    def width(self, name: str) -> int:
+        """Bytes of a register."""
+        return self._array(name).itemsize
+
     def guarded(self, instruction: Instruction, step: Step) -> Step:
-        """The step for those lanes whose guard holds."""
+        """The step for those lanes whose guard holds; with wgmma it is checked that no sums under way are used."""
+        if self._multiplies and instruction.opcode != "wgmma":
+            step = self._waiting_for_sums(instruction, step)
         if instruction.guard is None:
             return step
         name, negated = instruction.guard
@@ -175,6 +204,22 @@ class Program:
                 active &= mask
             if active.any():
                 step(active)
+
+        return run
+
+    def _waiting_for_sums(self, instruction: Instruction, step: Step) -> Step:
+        each = [part for operand in instruction.operands for part in getattr(operand, "elements", (operand,))]
+        names = frozenset(part.name for part in each if isinstance(part, Register))
+
+        def run(mask: Mask) -> None:
+            if self.warpgroups.flights:
+                lanes = self.lane if mask is None else np.flatnonzero(mask)
+                try:
+                    self.warpgroups.check_registers(names, lanes)
+                except ValueError as error:
+                    where = f"kernel {self.kernel.name}, {self.describe(int(lanes[0]))}: {instruction.name}"
+                    raise AccessError(f"{where} (PTX line {instruction.line}) {error}") from None
+            step(mask)
 
         return run
 

@@ -33,10 +33,11 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Address:
-    """`[base + offset]`; offset in bytes."""
+    """`[base + offset]`; offset in bytes. Of a tensor map also coordinates: `[base, {%r1, %r2}]`."""
 
     base: Register | Symbol | Immediate
     offset: int = 0
+    coordinates: tuple[Register | Immediate, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def decode_mma(program: Program, instruction: Instruction) -> Step:
         raise unknown(instruction)
     reads = [[program.read(register, "b32") for register in each] for each in operands]
     writes = [program.write(register, kind) for register in results]
-    multiply = _multiply_floats if kind == "f32" else _multiply_integers
+    multiply = multiply_floats if kind == "f32" else multiply_integers
     rounds = left == "tf32"
 
     def matrix(values: list[Callable[[], Any]], rows: int) -> Array:
@@ -83,22 +83,22 @@ def decode_mma(program: Program, instruction: Instruction) -> Step:
             half, column = divmod(number, 2)
             part = products[:, 8 * half : 8 * half + 8, column::2].reshape(-1)
             before = np.broadcast_to(np.asarray(read()), (program.lanes,))
-            write(_add(before, part, kind), mask)
+            write(add_sums(before, part, kind), mask)
 
     return run
 
 
-def _multiply_floats(left: Array, right: Array) -> Array:
+def multiply_floats(left: Array, right: Array) -> Array:
     """[warps, m, n] in f64, which holds every product and loses next to nothing of sums of a few."""
     return left.astype(np.float64) @ right.astype(np.float64).swapaxes(1, 2)
 
 
-def _multiply_integers(left: Array, right: Array) -> Array:
+def multiply_integers(left: Array, right: Array) -> Array:
     """[warps, m, n]: sums of 32 products of bytes are exact in f32."""
     return left.astype(np.float32) @ right.astype(np.float32).swapaxes(1, 2)
 
 
-def _add(before: Array, part: Array, kind: str) -> Array:
+def add_sums(before: Array, part: Array, kind: str) -> Array:
     if kind == "f32":
         return (before.view(np.float32).astype(np.float64) + part).astype(np.float32)
     return before.view(np.int32) + part.astype(np.int32)  # wraps, as without .satfinite

@@ -70,6 +70,11 @@ def barrier(f: Function) -> None:
     f.line("call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)")
 
 
+def synchronise_warp(f: Function) -> None:
+    """Waits for all threads of the warp; what they wrote to memory before can be read after."""
+    f.line("call void @llvm.nvvm.bar.warp.sync(i32 -1)")
+
+
 @contextmanager
 def block_tiles(f: Function, total: Extent) -> Iterator[Loop]:
     """for index in range(this block, total, blocks): the tiles of a kernel, right for any number of blocks."""

@@ -12,6 +12,7 @@ from tosaic.lowering.dialects.dispatch import RegionOp
 from tosaic.lowering.target import Target
 from tosaic.lowering.targets import nvptx
 from tosaic.runtime.abi import ptx_entry
+from tosaic.runtime.cuda_emulator import tensor_map
 from tosaic.runtime.cuda_emulator.launch import LoadedModule
 from tosaic.runtime.cuda_emulator.memory import GlobalMemory
 from tosaic.runtime.cuda_emulator.parser import parse
@@ -51,7 +52,8 @@ class Emulated:
         launch = self.launch
         grid = Grid(blocks or launch.blocks or 3, launch.threads, launch.shared_bytes)
         scratch = memory.add(np.full(self.kernel.scratch_bytes * grid.blocks * grid.threads, 0xA5, np.uint8))
-        module.launch(ptx_entry(NAME), grid, [*addresses, *scalars, scratch, self.kernel.scratch_bytes])
+        maps = [tensor_map.encode(each, addresses[each.buffer]) for each in launch.tensor_maps]
+        module.launch(ptx_entry(NAME), grid, [*addresses, *scalars, scratch, self.kernel.scratch_bytes, *maps])
         for given, array in zip(inputs, arrays, strict=False):
             assert given.tobytes() == array.tobytes(), "a kernel changed its input"
         return arrays[len(inputs) :]
