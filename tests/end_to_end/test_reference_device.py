@@ -32,8 +32,14 @@ def assert_same_on_both(model: Path) -> None:
         np.testing.assert_array_equal(reference, cpu)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", ["reference", "cpu:1,reference", "cuda-emulator"])
+@pytest.mark.parametrize(
+    "devices",
+    [
+        "cuda-emulator",
+        pytest.param("reference", marks=pytest.mark.slow),
+        pytest.param("cpu:1,reference", marks=pytest.mark.slow),
+    ],
+)
 def test_hand_written_programs(devices: str) -> None:
     """All tests of `tests/programs`, on other devices."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests" / "programs"]
