@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,8 +42,8 @@ def deploy(
         str | None,
         typer.Option(
             metavar="DEVICE[,DEVICE]",
-            help="Where to run: cpu, cpu:2 (threads), cpu@x86-64-v3 (instruction set), reference, cuda-emulator; "
-            "several share the work. By default cpu.",
+            help="Where to run: cpu, cpu:2 (threads), cpu@x86-64-v3 (instruction set), cuda, cuda:1 (which GPU), "
+            "cuda@sm_80 (compute capability), cuda-emulator, reference; several share the work. By default cpu.",
             show_default=False,
         ),
     ] = None,
@@ -242,12 +243,19 @@ def _compile(
     """
     from .cache import Cache, cache_key
     from .compilation import compile_source
+    from .cuda.capability import DEFAULT
 
     dumps = dump_ir is not None or _DUMP_VARIABLE in os.environ
     cache = Cache() if use_cache and not dumps else None
     key = cache_key(source.data, options.key()) if cache else ""
     if cache and (artifact := cache.load(key)):
         return artifact, None
+    if None in options.gpus():
+        print(
+            f"deploy: there is no GPU here: the code is for {DEFAULT}, which later ones run too, where --devices "
+            "cuda@CAPABILITY names no other",
+            file=sys.stderr,
+        )
     with Phases(source.name, show_times or dumps) as phases:
         artifact = compile_source(source, options, dump_ir, phases.report)
     return artifact, (lambda: cache.store(key, artifact)) if cache else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from . import artifact_file
 from .artifact import Artifact
 from .collection import collecting_rarely
+from .cuda.capability import DEFAULT, gpu_here
 from .device_spec import parse_devices
 from .errors import ArgumentError, MalformedFileError
 
@@ -73,7 +74,14 @@ class Options:
         """What the cache tells compilations apart by."""
         host = self.target is None and self.triple is None and self.cpu is None
         devices = self.compiled_devices()
-        return asdict(self) | {"devices": devices, "target": "host" if host else self.target}
+        key: dict[str, object] = asdict(self) | {"devices": devices, "target": "host" if host else self.target}
+        gpus = [found or DEFAULT for found in self.gpus()]
+        return key | {"gpus": gpus} if gpus else key
+
+    def gpus(self) -> list[str | None]:
+        """For each device that is any GPU: the capability of this machine's, or None where there is none."""
+        specs = parse_devices(self.devices) if self.devices else ()
+        return [gpu_here(spec.ordinal or 0) for spec in specs if spec.kind == "cuda" and spec.target is None]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...runtime.cuda.capability import best_for
+from ...runtime.cuda.capability import gpu_here
 from ...runtime.device_spec import DeviceSpec
 from ..target import Target, resolve_target
 from . import nvptx, reference
@@ -15,17 +15,10 @@ def device_targets(devices: Sequence[DeviceSpec], default: Target) -> dict[str, 
     return {device.name: _target(device, default) for device in devices}
 
 
-def _here(device: DeviceSpec) -> str:
-    """The best capability for the GPU of this machine, or the default where there is none."""
-    from ...runtime.cuda.nvidia import capability_here
-
-    capability = capability_here(device.ordinal or 0)
-    return nvptx.DEFAULT if capability is None else best_for(capability)
-
-
 def _target(device: DeviceSpec, default: Target) -> Target:
     if device.kind == "reference":
         return reference.TARGET
     if device.kind in ("cuda", "cuda-emulator"):
-        return nvptx.from_name(device.target or (_here(device) if device.kind == "cuda" else nvptx.DEFAULT))
+        here = gpu_here(device.ordinal or 0) if device.kind == "cuda" and device.target is None else None
+        return nvptx.from_name(device.target or here or nvptx.DEFAULT)
     return resolve_target(device.target) if device.target is not None else default

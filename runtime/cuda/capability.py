@@ -29,6 +29,14 @@ def best_for(capability: tuple[int, int]) -> str:
     return max(fitting, key=parse_capability, default=CAPABILITIES[0])
 
 
+def gpu_here(number: int) -> str | None:
+    """What to compile for to run on a GPU of this machine; None where there is none."""
+    from .nvidia import capability_here
+
+    capability = capability_here(number)
+    return None if capability is None else best_for(capability)
+
+
 def why_not(name: str, capability: tuple[int, int]) -> str | None:
     """Why a GPU of `capability` cannot run code for `name`; None if it can."""
     major, minor, exact = parse_capability(name)
