@@ -27,12 +27,12 @@ from ..target import Target
 from ..targets.register_tile import tallest
 from .access import Access
 from .arithmetic import i64
-from .body import Scope, emit_body
 from .combiner import Combiner
 from .kernel import KernelContext
 from .microkernel import Microkernel
 from .panel import row_stride
 from .product import Product, select_product, widen
+from .stage_bodies import StageBodies
 from .transpose import transpose_registers
 from .types import BF16, F32, I16, I32, Value, bits_of, memory_type, vector_type
 
@@ -54,6 +54,7 @@ class _Matrix:
 class _Attention:
     def __init__(self, context: KernelContext, stages: Stages) -> None:
         self.context, self.f, self.stages = context, context.f, stages
+        self.bodies = StageBodies(context, stages)
         self.target: Target = context.target
         *batches, self.rows, self.columns = shape_of(stages.scores.res[0])
         self.batches = tuple(batches)
@@ -251,7 +252,7 @@ class _Attention:
                 address = self._score(line.index, column)
                 score = f.load(vector_type(F32, self.lanes), address)
                 if stages.chain is not None:
-                    score = self._changed(stages.chain, score, [*batch, f.add(row, line.index), column])
+                    score = self.bodies.changed(score, [*batch, f.add(row, line.index), column])
                     f.store(score, address)
                 return greatest.combine(f, value, score)
 
@@ -261,7 +262,7 @@ class _Attention:
 
             def weighted(column: Value, value: Value) -> Value:
                 score = f.load(vector_type(F32, self.lanes), self._score(line.index, column))
-                weight = self._weight(score, largest)
+                weight = self.bodies.weight(score, largest)
                 at = f.add(f.mul(line.index, i64(self._weights_pitch)), f.mul(column, i64(bits_of(element) // 8)))
                 f.store(self._as(weight, element), self._at("weights", at))
                 return total.combine(f, value, widen(f, self.target, weight, F32))
@@ -284,44 +285,12 @@ class _Attention:
         within = f.add(f.mul(line, i64(n0 * 4)), f.mul(f.urem(column, i64(n0)), i64(4)))
         return self._at("scores", f.add(panel, within))
 
-    def _weight(self, value: Value, largest: Value) -> Value:
-        """exp(value - largest) as the body of `weights` says, narrow if it yields that."""
-        generic, greatest = self.stages.weights, self.stages.greatest.res[0]
-        arguments = [largest if operand is greatest else value for operand in generic.inputs]
-        return self._evaluated(generic, arguments, [])
-
-    def _changed(self, generic: GenericOp, value: Value, indices: Sequence[Value]) -> Value:
-        """What the chain makes of a register of scores, those from `indices` on."""
-        arguments = []
-        for operand, map in zip(generic.inputs, generic.indexing_maps.data, strict=False):
-            if operand is self.stages.scores.res[0]:
-                arguments.append(value)
-            else:
-                access = Access.of(self.context.tensor(operand), map.data)
-                arguments.append(access.load(self.f, indices, len(indices) - 1, self.lanes))
-        return self._evaluated(generic, arguments, indices)
-
-    def _evaluated(self, generic: GenericOp, arguments: Sequence[Value], indices: Sequence[Value]) -> Value:
-        f, block = self.f, generic.body.block
-        tensors = self.context.extracted_tensors(generic)
-        lane_dim = len(indices) - 1 if indices else None
-        scope = Scope(f, self.target, self.lanes, indices, lane_dim, tensors, None, self.context.scalars)
-        unread = [f.undefined("i1")] * len(generic.outputs)
-        (result,) = emit_body(scope, block, [*arguments, *unread])
-        return result if result.type.startswith("<") else f.splat(result, self.lanes)
-
     # Results
 
     def _store(self, batch: Sequence[Value], row: Value, line: Value, first: Value, width: int) -> None:
-        f, generic = self.f, self.stages.result
+        f = self.f
         total = f.load(F32, self._at("totals", f.mul(line, i64(4))))
-        maps = [attribute.data for attribute in generic.indexing_maps.data]
         with f.loop(0, width, self.lanes) as column:
             at = f.add(f.mul(line, i64(width * 4)), f.mul(column.index, i64(4)))
             mixed = f.load(vector_type(F32, self.lanes), self._at("mixed", at))
-            arguments = [mixed if operand is self.stages.mixed.res[0] else total for operand in generic.inputs]
-            indices = [*batch, row, f.add(first, column.index)]
-            result = self._evaluated(generic, arguments, indices)
-            for output in self.context.results_of(generic)[0]:
-                access = Access.of(output, maps[-1])
-                access.store(f, result, indices, len(indices) - 1, self.lanes)
+            self.bodies.store(mixed, total, [*batch, row, f.add(first, column.index)])

@@ -14,6 +14,7 @@ from ...dialects import linalg, tiled
 from ...strips import Strips
 from ..kernel import Grid, KernelContext
 from ..sequential import writes_each_element_once
+from .attention import emit_attention
 from .convolution import emit_convolution
 from .depthwise import emit_depthwise
 from .matmul import emit_matmul
@@ -44,8 +45,11 @@ _EMITTERS: dict[type[Operation], CudaEmitter] = {
 def emit_cuda(context: KernelContext) -> Grid | None:
     """The grid of the kernel that was emitted for the context's region; None where there is none for it."""
     operations = context.operations
-    if not operations or Stages.of(operations) is not None or Strips.of(operations) is not None:
+    if not operations or Strips.of(operations) is not None:
         return None
+    stages = Stages.of(operations)
+    if stages is not None:
+        return emit_attention(context, stages)
     root = context.root
     emitter = _EMITTERS.get(type(root))
     return emitter(context, root) if emitter else None
