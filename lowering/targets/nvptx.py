@@ -13,6 +13,8 @@ from ..contraction import Contraction
 from ..target import Target, Tile
 from .block_tile import choose_block_tile
 from .mma_tile import choose_mma_tile, run_depth
+from .wgmma_tile import CAPABILITY as WGMMA_CAPABILITY
+from .wgmma_tile import choose_wgmma_tile, part_depth
 
 TRIPLE = "nvptx64-nvidia-cuda"
 
@@ -51,8 +53,12 @@ def shared_bytes(target: Target) -> int:
 def tile(target: Target, contraction: Contraction) -> Tile:
     """The tile of a block for tensor cores where they multiply these types, in steps of 64 bytes of k.
 
-    Else that of a block whose threads multiply one product a step on CUDA cores.
+    On sm_90a that of warpgroups where it is theirs, in parts of 16 bytes of k, eight of them a step. Without tensor
+    cores that of a block whose threads multiply one product a step on CUDA cores.
     """
+    wgmma = choose_wgmma_tile(contraction) if target.name == WGMMA_CAPABILITY else None
+    if wgmma is not None:
+        return Tile(wgmma.rows, wgmma.columns, part_depth(contraction.lhs))
     mma = choose_mma_tile(contraction, capability(target))
     if mma is not None:
         return Tile(mma.rows, mma.columns, run_depth(contraction.lhs))
