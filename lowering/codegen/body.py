@@ -371,7 +371,8 @@ def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
     if shifted is not None:
         return shifted.emit(body.f, body.get(shifted.x))
     scope = body.scope
-    return apply_scale(body.f, scope.target, operation, *body.operands(operation), scope.mask)
+    value, multiplier, shift = body.operands(operation)
+    return apply_scale(body.f, scope.target, operation, value, multiplier, shift, scope.mask)
 
 
 @_rule(arith.ConstantOp)
