@@ -59,7 +59,7 @@ def tile(target: Target, contraction: Contraction) -> Tile:
     wgmma = choose_wgmma_tile(contraction) if target.name == WGMMA_CAPABILITY else None
     if wgmma is not None:
         return Tile(wgmma.rows, wgmma.columns, part_depth(contraction.lhs))
-    mma = choose_mma_tile(contraction, capability(target))
+    mma = choose_mma_tile(contraction, capability(target), shared_bytes(target))
     if mma is not None:
         return Tile(mma.rows, mma.columns, run_depth(contraction.lhs))
     block = choose_block_tile(contraction)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...target import Target
+from ...targets.mma_tile import RING
 from ..arithmetic import i64
 from ..emit import Function
 from ..extent import Extent, emit_extent
@@ -20,7 +21,6 @@ from .left_side import Column, LeftSide, Row
 from .predicated import under
 from .staging import Staging, commit, wait
 
-_GROUPS = 3
 _VECTOR_BITS = 128
 
 _KEPT_ROWS = 8
@@ -54,7 +54,7 @@ class Pipeline:
         """How many the ring holds."""
         if not self.is_asynchronous:
             return 1
-        return max(2, min(_GROUPS, self.steps // self.group)) if isinstance(self.steps, int) else _GROUPS
+        return max(2, min(RING, self.steps // self.group)) if isinstance(self.steps, int) else RING
 
     @property
     def bytes(self) -> int:
@@ -141,8 +141,8 @@ class Pipeline:
                 step.yield_(*updated)
             return step.results
         for group in range(self.groups - 1):
-            exists = None if group == 0 or groups.constant is not None else f.icmp("slt", i64(group), groups)
-            with under(f, exists):
+            is_one = groups.constant is not None and group < groups.constant
+            with under(f, None if is_one else f.icmp("slt", i64(group), groups)):
                 issue(f.gep(ring, group * self._group_bytes), i64(group))
             commit(f)
         with f.loop(0, groups, carried=sums) as step:

@@ -35,10 +35,6 @@ _GROUP = 4
 _FEWEST_BYTES = 24 * 1024
 """Of shared memory for sums that cost no block its place on an SM."""
 
-_LONE_WARPS = 8
-"""Of a block that has an SM for itself: its warps all wait at one barrier, so they meet half as often, if there is
-room, and load one half of what lies between while they multiply the other."""
-
 _ROWS_TOGETHER = 8
 """Tiles of rows that blocks take before the next panel: 108 blocks of 128 x 256 then read 8 tiles of rows and 14 panels
 of 8192 x 8192 halves, 74 MB, instead of 4 and all 32."""
@@ -104,11 +100,9 @@ class TensorCoreProduct:
             self.steps,
             tile.warps * WARP,
         )
-        if tile.warps < _LONE_WARPS or not pipeline.is_asynchronous:
+        if not isinstance(self.steps, int) or not pipeline.is_asynchronous:
             return pipeline
-        pairs = replace(pipeline, group=2)
-        fits = isinstance(self.steps, int) and self.steps % 2 == 0 and pairs.bytes <= shared_bytes(self.target)
-        return pairs if fits else pipeline
+        return replace(pipeline, group=tile.steps_together(self.steps, shared_bytes(self.target)))
 
     # Products
 
