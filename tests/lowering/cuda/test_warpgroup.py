@@ -10,6 +10,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import tosaic.lowering
+import tosaic.runtime
 from hypothesis import given
 from hypothesis import strategies as st
 from tosaic.lowering.contraction import Contraction
@@ -18,6 +20,7 @@ from tosaic.lowering.dialects.encoding import UNKNOWN
 from tosaic.lowering.dialects.tiled import MatmulOp
 from tosaic.lowering.target import Tile
 from tosaic.runtime.errors import DeviceError
+from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import bf16, f32, i8, i32
 from xdsl.ir import Attribute, SSAValue
 
@@ -137,6 +140,37 @@ def run_changed(change: Callable[[str], str], steps: int = 6) -> None:
     assert after != before
     emulated.image = replace(emulated.image, code=after.encode())
     emulated.run([left, packed], [result])
+
+
+_PROGRAM = """
+device.declare @gpu = "cuda-emulator@sm_90a"
+func.func @main(%a: tensor<130x128xbf16>, %b: tensor<128x96xbf16>, %bias: tensor<96xf32>) -> tensor<130x96xf32> {
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<130x96xf32>
+  %init = linalg.fill ins(%zero : f32) outs(%empty : tensor<130x96xf32>) -> tensor<130x96xf32>
+  %product = linalg.matmul
+    ins(%a, %b : tensor<130x128xbf16>, tensor<128x96xbf16>) outs(%init : tensor<130x96xf32>) -> tensor<130x96xf32>
+  %rows = linalg.broadcast ins(%bias : tensor<96xf32>) outs(%empty : tensor<130x96xf32>) dimensions = [0]
+  %sum = linalg.add
+    ins(%product, %rows : tensor<130x96xf32>, tensor<130x96xf32>) outs(%empty : tensor<130x96xf32>)
+    -> tensor<130x96xf32>
+  return %sum : tensor<130x96xf32>
+}
+"""
+
+
+def test_a_program_hands_tensor_maps_to_its_kernels() -> None:
+    """Packed right side, tensor map and fused sum, through an artifact and the runtime of the device."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-8, 8, shape).astype(ml_dtypes.bfloat16) for shape in ((130, 128), (128, 96)))
+    bias = rng.integers(-8, 8, 96).astype(np.float32)
+    artifact = tosaic.lowering.compile(parse(_PROGRAM, "program"))
+    (image,) = (image for variant in artifact.variants for image in variant.images if image.launches)
+    assert any(launch.tensor_maps for launch in image.launches)
+    with tosaic.runtime.load(artifact) as program:
+        (result,) = program.run([a, b, bias])
+    # Sums of small integers are exact.
+    np.testing.assert_array_equal(result, a.astype(np.float32) @ b.astype(np.float32) + bias)
 
 
 def contraction(
