@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import bf16, f16, f32, i8, i32
+from xdsl.dialects.builtin import bf16, f16, f32, i8, i32, tf32
 from xdsl.ir import Attribute
 
 from ..contraction import Contraction
@@ -56,8 +56,15 @@ class WgmmaTile:
 
 _TILES = tuple(WgmmaTile(rows, columns) for rows in (128, 64) for columns in (256, 128, 64, 32))
 
-_TYPES: tuple[tuple[Attribute, Attribute], ...] = ((f16, f32), (f16, f16), (bf16, f32), (bf16, bf16), (i8, i32))
-"""Of the elements and the result."""
+_TYPES: tuple[tuple[Attribute, Attribute], ...] = (
+    (f16, f32),
+    (f16, f16),
+    (bf16, f32),
+    (bf16, bf16),
+    (tf32, f32),
+    (i8, i32),
+)
+"""What elements are multiplied as, and the result."""
 
 
 def choose_wgmma_tile(contraction: Contraction) -> WgmmaTile | None:
@@ -70,7 +77,7 @@ def choose_wgmma_tile(contraction: Contraction) -> WgmmaTile | None:
     sizes = (contraction.batch, contraction.m, contraction.n, contraction.k)
     if contraction.op_type == "conv_2d" or UNKNOWN in sizes or contraction.lhs != contraction.rhs:
         return None
-    if contraction.multiply_type is not None or (contraction.lhs, contraction.result) not in _TYPES:
+    if (contraction.multiply_type or contraction.lhs, contraction.result) not in _TYPES:
         return None
     few = contraction.m < _GROUP_ROWS or contraction.n < _TILES[-1].columns
     if few or contraction.k % (STEP_BYTES // PART_BYTES * part_depth(contraction.lhs)):

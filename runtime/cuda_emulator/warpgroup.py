@@ -26,8 +26,12 @@ from .tensor_core import add_sums, multiply_floats, multiply_integers
 _ELEMENTS = {
     "f16": (np.dtype(np.float16), "f32"),
     "bf16": (np.dtype(ml_dtypes.bfloat16), "f32"),
+    "tf32": (np.dtype(np.float32), "f32"),
     "s8": (np.dtype(np.int8), "s32"),
 }
+_SCALES = {"f16": [1, 1, 0, 0], "bf16": [1, 1, 0, 0], "tf32": [1, 1], "s8": []}
+"""Signs of both sides and how they lie, as far as an instruction is told: neither negated nor transposed."""
+
 _ROWS = 64
 _DEPTH_BYTES = 32
 _PART = 16
@@ -80,7 +84,7 @@ def _multiply(program: Program, instruction: Instruction, shape: str, left: str)
     m, columns, k = (int(size) for size in re.findall(r"\d+", shape))
     scales = [each.value if isinstance(each, Immediate) else None for each in instruction.operands[4:]]
     is_whole = m == _ROWS and columns % 8 == 0 and columns <= 256 and k * element.itemsize == _DEPTH_BYTES
-    if not isinstance(sums, Vector) or not is_whole or scales != ([1, 1, 0, 0] if kind == "f32" else []):
+    if not isinstance(sums, Vector) or not is_whole or scales != _SCALES[left]:
         raise unknown(instruction)
     registers = tuple(each.name for each in sums.elements if isinstance(each, Register))
     if len(registers) != columns // 2 or not isinstance(adds, Register):
@@ -98,7 +102,10 @@ def _multiply(program: Program, instruction: Instruction, shape: str, left: str)
         addresses = _addresses(int(values[0]), lines)
         rows = program.shared.fetch(block, in_block // WARP, addresses + SHARED_BASE, _PART)
         groups.reads(block, int(addresses.min()), int(addresses.max()) + _PART, in_block // WARP)
-        return np.ascontiguousarray(rows).reshape(lines, _DEPTH_BYTES).view(element)
+        words = np.ascontiguousarray(rows).reshape(lines, _DEPTH_BYTES).view(np.uint32)
+        if left == "tf32":  # the hardware reads the upper 19 bits
+            words = words & np.uint32(0xFFFFE000)
+        return words.view(element)
 
     def run(first: int) -> None:
         if first not in groups.is_fenced:

@@ -8,6 +8,9 @@ A side is described by where it starts and how its 8 rows of 16 bytes, the core 
 side lies in rows of 128 bytes whose 16-byte parts the copy engine permuted within 8 rows (part p of row r at p xor r):
 8 rows are 1024 bytes. The right side lies in tiles of [columns, 16 bytes], where 8 columns are 128 bytes without gaps,
 so that core matrices are read without a conflict of banks and without a permutation that a layout would have to have.
+
+Of f32 the instruction reads the upper 19 bits, tf32 rounded towards zero: nothing that could round to nearest touches
+a side on its way. That loses up to 2**-10 of an element, twice what `mma` does, and is what cuBLAS does.
 """
 
 from __future__ import annotations
@@ -95,13 +98,21 @@ def _describe(f: Function, address: Value, leading: int, stride: int, mode: int)
 _WGMMAS = (
     Wgmma(F16, F32, "f32.f16.f16", ", 1, 1, 0, 0"),
     Wgmma(BF16, F32, "f32.bf16.bf16", ", 1, 1, 0, 0"),
+    Wgmma(F32, F32, "f32.tf32.tf32", ", 1, 1"),
     Wgmma(I8, I32, "s32.s8.s8", ""),
 )
 
 
-def select_wgmma(left: str, right: str, sums: str) -> Wgmma | None:
-    """The instructions that multiply these; None where there are none."""
-    return next((each for each in _WGMMAS if (left, right, sums) == (each.element, each.element, each.sums)), None)
+def select_wgmma(left: str, right: str, sums: str, *, rounds_f32: bool = False) -> Wgmma | None:
+    """The instructions that multiply these exactly, or with `rounds_f32` f32 as tf32; None where there are none."""
+    return next(
+        (
+            each
+            for each in _WGMMAS
+            if (left, right, sums) == (each.element, each.element, each.sums) and (each.element != F32 or rounds_f32)
+        ),
+        None,
+    )
 
 
 def limit_registers(f: Function, count: int, *, more: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX
+from xdsl.dialects.builtin import DYNAMIC_INDEX, tf32
 
 from ....runtime.artifact import TensorMap
 from ...dialects.tiled import MatmulOp
@@ -16,11 +16,11 @@ from ..epilogue import Epilogue
 from ..kernel import Grid, KernelContext
 from ..product import accumulator_type, narrow
 from ..tile_output import row_indices
-from ..types import BF16, F16, I8, PTR, Value, is_float, memory_type
+from ..types import BF16, F16, F32, I8, PTR, Value, is_float, memory_type
 from .warp_specialised import WarpSpecialisedProduct
 from .warpgroup import ROWS, STEP_BYTES, select_wgmma
 
-_DTYPES = {F16: "float16", BF16: "bfloat16", I8: "int8"}
+_DTYPES = {F16: "float16", BF16: "bfloat16", F32: "float32", I8: "int8"}
 
 
 def emit_warpgroup_matmul(context: KernelContext, root: MatmulOp) -> Grid | None:
@@ -30,7 +30,8 @@ def emit_warpgroup_matmul(context: KernelContext, root: MatmulOp) -> Grid | None
     if context.target.name != CAPABILITY or DYNAMIC_INDEX in shapes or root.lhs_offset is not None:
         return None
     element, sums = memory_type(lhs.get_element_type()), accumulator_type(result.get_element_type())
-    wgmma = select_wgmma(element, memory_type(rhs.get_element_type()), sums)
+    as_tf32 = root.multiply_type == tf32
+    wgmma = select_wgmma(element, memory_type(rhs.get_element_type()), sums, rounds_f32=as_tf32)
     *_, n0, k0 = rhs.get_shape()
     tile = wgmma_tile(root.rows.value.data, n0)
     *batches, m, k = lhs.get_shape()

@@ -21,7 +21,7 @@ from tosaic.lowering.dialects.tiled import MatmulOp
 from tosaic.lowering.target import Tile
 from tosaic.runtime.errors import DeviceError
 from tosaic.tosa.text import parse
-from xdsl.dialects.builtin import bf16, f32, i8, i32
+from xdsl.dialects.builtin import bf16, f32, i8, i32, tf32
 from xdsl.ir import Attribute, SSAValue
 
 from ..codegen.harness import Array
@@ -34,8 +34,11 @@ TYPES = [
     (np.float16, np.float16),
     (ml_dtypes.bfloat16, np.float32),
     (ml_dtypes.bfloat16, ml_dtypes.bfloat16),
+    (np.float32, np.float32),
     (np.int8, np.int32),
 ]
+"""Of both sides, and of the result. f32 is multiplied as tf32."""
+
 TILES = [(64, 32), (64, 64), (64, 128), (128, 32), (128, 64)]
 HOPPER = gpu("sm_90a")
 
@@ -51,9 +54,15 @@ def make_product(
     result = np.full((batches, m, n), 77, types[1])
 
     def product(arguments: Sequence[SSAValue]) -> MatmulOp:
-        return MatmulOp(arguments[0], arguments[1], tensor_type(result), tile[0])
+        as_tf32 = tf32 if types[0] == np.float32 else None
+        return MatmulOp(arguments[0], arguments[1], tensor_type(result), tile[0], multiply_type=as_tf32)
 
     return make_region([left, packed], result, product)[0], left, packed, result, right
+
+
+def as_multiplied(side: Array) -> Array:
+    """What warpgroups multiply: the upper 19 bits of f32, everything of other types."""
+    return (side.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32) if side.dtype == np.float32 else side
 
 
 @pytest.mark.parametrize("types", TYPES, ids=str)
@@ -76,7 +85,7 @@ def test_product(
     assert emulated.launch.tensor_maps
     (actual,) = emulated.run([left, packed], [result], blocks=blocks)
     for got, rows, columns in zip(actual, left, right, strict=True):
-        assert_products_close(got, rows, columns)
+        assert_products_close(got, as_multiplied(rows), as_multiplied(columns))
 
 
 @pytest.mark.parametrize("tile", [(128, 256), (128, 128), (64, 256), (64, 32)], ids=str)
@@ -174,9 +183,15 @@ def test_a_program_hands_tensor_maps_to_its_kernels() -> None:
 
 
 def contraction(
-    m: int, n: int, k: int, left: Attribute = bf16, result: Attribute = f32, op: str = "matmul"
+    m: int,
+    n: int,
+    k: int,
+    left: Attribute = bf16,
+    result: Attribute = f32,
+    op: str = "matmul",
+    multiply_type: Attribute | None = None,
 ) -> Contraction:
-    return Contraction(op, left, left, result, 1, m, n, k, m)
+    return Contraction(op, left, left, result, 1, m, n, k, m, multiply_type)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +199,7 @@ def contraction(
     [
         (contraction(4096, 4096, 4096), Tile(128, 256, 8)),
         (contraction(4096, 4096, 4096, i8, i32), Tile(128, 256, 16)),
+        (contraction(4096, 4096, 4096, f32, multiply_type=tf32), Tile(128, 256, 4)),
         (contraction(64, 32, 64), Tile(64, 32, 8)),
     ],
     ids=str,
