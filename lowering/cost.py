@@ -12,11 +12,12 @@ from xdsl.dialects.tensor import PadOp
 from xdsl.ir import Operation, SSAValue
 
 from ..tosa.elements import numpy_dtype
-from .attention import Stages, is_product
+from .attention import Stages, is_product, is_reducing
 from .dialects import tiled
 from .dialects.dispatch import RegionOp, dynamic_dims
 from .dialects.linalg import Conv2DNhwcFhwcOp, DepthwiseConv2DNhwcHwcmOp, NamedOp, PoolingNhwcMaxOp, PoolingNhwcSumOp
 from .ir import LOOPLESS, byte_size, shape_of, tensor_type
+from .rows import Rows
 from .strips import Strips
 
 _SHORT_NAMES: dict[type[Operation], str] = {
@@ -60,6 +61,8 @@ def root_name(region: RegionOp) -> str:
     work = _work(region)
     if Stages.of(work) is not None:
         return "attention"
+    if Rows.of(work) is not None:
+        return "rows"
     return _word(work[0]) if work else "copy"
 
 
@@ -72,6 +75,10 @@ def describe(region: RegionOp) -> str:
     if stages is not None:
         depth = _size(stages.scores.get_static_loop_ranges()[-1])
         return f"attention {_type(stages.mixed.res[0])}, scores {_type(stages.scores.res[0])}, depth {depth}"
+    rows = Rows.of(work)
+    if rows is not None:
+        reductions = sum(map(is_reducing, rows.generics))
+        return f"rows {'x'.join(map(str, rows.shape))}, reductions: {reductions}"
     strips = Strips.of(work)
     if strips is not None:
         return f"{_describe_root(strips.expand)}, in strips {_describe_root(strips.depthwise)}"

@@ -25,6 +25,7 @@ from .const_eval import const_eval
 from .dump import dump
 from .form_dispatches import form_dispatches
 from .form_segments import form_segments
+from .fuse_rows import fuse_rows
 from .fuse_strips import fuse_strips
 from .hoist_encodings import hoist_encodings
 from .ir import functions, input_name
@@ -89,6 +90,7 @@ PHASES = (
     Phase("materialize-encodings", lambda module, options: materialize_encodings(module, options.targets)),
     Phase("const-eval", lambda module, _: const_eval(module)),
     Phase("fuse-strips", lambda module, options: fuse_strips(module, options.targets)),
+    Phase("fuse-rows", lambda module, options: fuse_rows(module, options.targets)),
     Phase("form-segments", lambda module, options: form_segments(module, options.devices[0].name)),
     Phase("plan-memory", lambda module, options: plan_memory(module, options.constants, options.targets)),
 )

@@ -55,7 +55,7 @@ class _GridReduction(Reduction):
         f, combiner = self.f, self.combiner
         assert combiner is not None
         (total,) = self._lane_sums(self.outer, point.indices, [combiner.neutral(f, 1)])
-        total = _combine_warp(f, combiner, total)
+        total = combine_warp(f, combiner, total)
         with f.if_(f.icmp("eq", lane_index(f), i64(0))):
             initial = self.inits[0].load(f, point.indices, None, 1)
             self._store(point, [combiner.combine(f, initial, total)])
@@ -73,7 +73,7 @@ class _GridReduction(Reduction):
         return loop.results
 
 
-def _combine_warp(f: Function, combiner: Combiner, value: Value) -> Value:
+def combine_warp(f: Function, combiner: Combiner, value: Value) -> Value:
     """What all lanes have together, in every one of them."""
     distance = WARP // 2
     while distance:

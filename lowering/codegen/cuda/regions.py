@@ -11,6 +11,7 @@ from xdsl.ir import Operation
 
 from ...attention import Stages
 from ...dialects import linalg, tiled
+from ...rows import Rows
 from ...strips import Strips
 from ..kernel import Grid, KernelContext
 from ..sequential import writes_each_element_once
@@ -20,6 +21,7 @@ from .depthwise import emit_depthwise
 from .matmul import emit_matmul
 from .pooling import emit_pooling
 from .reduction import emit_grid_reduction
+from .rows import emit_rows
 
 CudaEmitter = Callable[[KernelContext, Any], Grid | None]
 """Emits the region with this root into the context's function and says how to launch it; or leaves the function empty
@@ -50,6 +52,9 @@ def emit_cuda(context: KernelContext) -> Grid | None:
     stages = Stages.of(operations)
     if stages is not None:
         return emit_attention(context, stages)
+    rows = Rows.of(operations)
+    if rows is not None:
+        return emit_rows(context, rows)
     root = context.root
     emitter = _EMITTERS.get(type(root))
     return emitter(context, root) if emitter else None
