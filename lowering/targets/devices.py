@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...runtime.cuda.capability import gpu_here
+from ...runtime.cuda.capability import DEFAULT, gpu_here
 from ...runtime.device_spec import DeviceSpec
 from ..target import Target, resolve_target
 from . import nvptx, reference
@@ -20,5 +20,5 @@ def _target(device: DeviceSpec, default: Target) -> Target:
         return reference.TARGET
     if device.kind in ("cuda", "cuda-emulator"):
         here = gpu_here(device.ordinal or 0) if device.kind == "cuda" and device.target is None else None
-        return nvptx.from_name(device.target or here or nvptx.DEFAULT)
+        return nvptx.from_name(device.target or here or DEFAULT)
     return resolve_target(device.target) if device.target is not None else default

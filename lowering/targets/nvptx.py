@@ -8,6 +8,7 @@ alignment is known.
 
 from __future__ import annotations
 
+from ...runtime.cuda.capability import CAPABILITIES, parse_capability
 from ...runtime.errors import ArgumentError
 from ..contraction import Contraction
 from ..target import Target, Tile
@@ -20,11 +21,6 @@ TRIPLE = "nvptx64-nvidia-cuda"
 
 ARCHITECTURE = "nvptx64"
 """The first feature of every target."""
-
-CAPABILITIES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100")
-"""Of Turing and later, as LLVM spells them."""
-
-DEFAULT = "sm_80"
 
 _SHARED_KIB = {75: 64, 80: 163, 86: 99, 89: 99, 90: 227, 100: 227}
 
@@ -42,7 +38,8 @@ def from_name(name: str) -> Target:
 
 def capability(target: Target) -> int:
     """80 of sm_80, 90 of sm_90a."""
-    return int(target.name.removeprefix("sm_").rstrip("a"))
+    major, minor, _ = parse_capability(target.name)
+    return 10 * major + minor
 
 
 def shared_bytes(target: Target) -> int:

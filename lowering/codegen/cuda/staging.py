@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...target import Target
+from ...targets.nvptx import capability
 from ..emit import Function
 from ..types import I32, PTR, Value, bits_of, splat_literal, vector_type
 from .predicated import predicated_load
@@ -58,7 +59,7 @@ class Staging:
 
 def has_asynchronous_copies(target: Target) -> bool:
     """From sm_80 on."""
-    return int(target.name.removeprefix("sm_").rstrip("a")) >= 80
+    return capability(target) >= 80
 
 
 def commit(f: Function) -> None:
