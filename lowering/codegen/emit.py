@@ -301,9 +301,7 @@ class Function(Arithmetic):
         return value if value.type == type else self.bitcast(value, type)
 
     @contextmanager
-    def if_(
-        self, condition: Value, alternatives: Sequence[Value] = (), *, unlikely: bool = False
-    ) -> Iterator[Branch]:
+    def if_(self, condition: Value, alternatives: Sequence[Value] = (), *, unlikely: bool = False) -> Iterator[Branch]:
         """The body runs when `condition` (i1) holds; what it yields, or else `alternatives`, are the results.
 
         It is put out of the way where that is `unlikely`.

@@ -98,8 +98,8 @@ class RegionOp(IRDLOperation):
     """One dispatch: tensors and scalars in, tensors out, nothing captured from around it.
 
     The body holds at most one root (a contraction, convolution, pooling or reduction), the element-wise producers
-    folded into it and the one `linalg.generic` into which its element-wise consumers were fused; attention, strips and
-    rows are more (see there). The operands are
+    folded into it and the one `linalg.generic` into which its element-wise consumers were fused; an attention, strips
+    and rows (see there) are more. The operands are
     `inputs`, which the block's arguments stand for, and then `result_dims`: one index for each unknown size of the
     result types, in order.
     `device` is set by the assign-devices phase, `buffers` (of the tensor operands, then of the results) by plan-memory.

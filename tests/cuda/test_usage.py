@@ -9,6 +9,12 @@ from .usage import CAPABILITIES, golden, measure
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
+def test_no_kernel_spills(capability: str) -> None:
+    spilling = {name: str(usage) for name, usage in measure(capability).items() if usage.spilled}
+    assert not spilling
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
 def test_no_kernel_needs_more_than_it_did(capability: str) -> None:
     """Where one has to, `python -m tests.cuda.usage` writes the golden anew, and the commit says why."""
     assembler, before = golden()
