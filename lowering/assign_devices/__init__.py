@@ -15,19 +15,22 @@ transferred once; each device sets and unsets its own encodings, so that every s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import cast
 
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import BlockArgument, SSAValue
 
 from ...runtime.device import DeviceSpec
 from ...runtime.rates import Rates
 from ..dialects.device import AFFINITY
 from ..dialects.dispatch import RegionOp
-from ..ir import functions
+from ..ir import functions, host_blocks
 from ..target import Target
-from .affinity import bound_device, constant_values, dispatches, makers
+from .affinity import Locations, bound_device, carried, constant_values, dispatches, origins
 from .capabilities import able_devices
-from .cost_model import nominal_rates, seconds
+from .cost_model import nominal_rates, seconds, size_in_bytes
 from .declarations import devices_of as devices_of
 from .declarations import names_of_symbols
 from .pins import parse_pins, pinned
@@ -60,7 +63,7 @@ def assign_devices(
         for region in dispatches(function):
             region.device = StringAttr(home)
         bound = {region: _bound(region, chosen.get(region), names, devices) for region in computed}
-        _place(computed, devices, rates, bound)
+        _place(function, computed, devices, rates, bound, Locations(function, names, home))
         _forget_affinities(function)
         insert_transfers(function, names, home)
 
@@ -92,28 +95,65 @@ def _forget_affinities(function: FuncOp) -> None:
 
 
 def _place(
+    function: FuncOp,
     regions: Sequence[RegionOp],
     devices: Sequence[DeviceSpec],
     rates: Mapping[str, Rates],
     bound: Mapping[RegionOp, Sequence[str]],
+    locations: Locations,
 ) -> None:
+    """Bind `regions` so that they and what is brought to them take the least time.
+
+    For each device there is one dispatch more, which takes none: it makes the arguments that are there, and reads the
+    results that are wanted there.
+    """
     costs = [
         [seconds(region, rates[spec.name]) if spec.name in bound[region] else _NEVER for spec in devices]
         for region in regions
     ]
-    transfer = [[0.0 if a is b else rates[b.name].call for b in devices] for a in devices]
-    values = _values(regions, transfer)
-    for region, device in zip(regions, place(Problem(len(devices), costs, values)), strict=True):
+    costs += [[0.0 if spec is here else _NEVER for spec in devices] for here in devices]
+    values = _values(function, regions, {spec.name: rates[spec.name] for spec in devices}, locations)
+    for region, device in zip(regions, place(Problem(len(devices), costs, values)), strict=False):
         region.device = StringAttr(devices[device].name)
 
 
-def _values(regions: Sequence[RegionOp], transfer: Sequence[Sequence[float]]) -> list[Value]:
-    """What flows between `regions`. All devices of this version share the host's memory: only the change costs."""
+def _values(
+    function: FuncOp, regions: Sequence[RegionOp], rates: Mapping[str, Rates], locations: Locations
+) -> list[Value]:
+    """What flows between `regions`, from the arguments to them, and from them to the results."""
     number = {region: index for index, region in enumerate(regions)}
-    readers: dict[int, list[int]] = {}
+    ends = {name: len(regions) + index for index, name in enumerate(rates)}
+    readers: dict[SSAValue, list[int]] = {}
+
+    def read(value: SSAValue, reader: int) -> None:
+        for source in origins(value):
+            readers.setdefault(source, []).append(reader)
+
     for region in regions:
         for value in region.tensors:
-            for source in makers(value):
-                if source in number:
-                    readers.setdefault(number[source], []).append(number[region])
-    return [Value(producer, tuple(consumers), transfer) for producer, consumers in readers.items()]
+            read(value, number[region])
+    for op, index in carried(host_blocks(function)):
+        read(op.operands[index], ends[locations.home])
+    host = next((name for name, rate in rates.items() if rate.in_host_memory), locations.home)
+    terminator = function.body.block.last_op
+    assert terminator is not None
+    for value, device in zip_longest(terminator.operands, locations.result_devices(function)):
+        if isinstance(value.type, TensorType):
+            read(value, ends[device or host])
+    values: list[Value] = []
+    for value, consumers in readers.items():
+        argument = isinstance(value, BlockArgument)
+        producer = ends[locations.of(value) or locations.home] if argument else number.get(cast(RegionOp, value.owner))
+        if producer is None:
+            continue
+        # The caller waits for nobody and is waited for anyway: only between dispatches does the change itself cost.
+        waits = not argument and min(consumers) < len(regions)
+        transfer = [
+            [
+                0.0 if a == b else there.transfer_seconds(here, size_in_bytes(value)) + waits * there.call
+                for b, there in rates.items()
+            ]
+            for a, here in rates.items()
+        ]
+        values.append(Value(producer, tuple(consumers), transfer))
+    return values

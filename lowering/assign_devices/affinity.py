@@ -45,38 +45,40 @@ def bound_device(region: RegionOp, names: Mapping[str, str]) -> str | None:
     """The device that the program binds a dispatch to, by what its operations or the transfers in front of it say."""
     symbol = affinity_of(region)
     if symbol is None:
-        sources = map(origin, region.tensors)
+        sources = [origin(value).owner for value in region.tensors]
         brought = {source.device.root_reference.data for source in sources if isinstance(source, TransferOp)}
         symbol = brought.pop() if len(brought) == 1 else None
     return None if symbol is None else names[symbol]
 
 
-def origin(value: SSAValue) -> Operation | Block | None:
-    """What a tensor comes from, seen through views and casts: an operation, or the block it is an argument of."""
+def origin(value: SSAValue) -> SSAValue:
+    """What a tensor is, seen through views and casts."""
     while isinstance(value, OpResult) and isinstance(value.op, (*VIEWS, *CASTS)):
         value = value.op.operands[0]
-    return value.owner
+    return value
 
 
-def makers(value: SSAValue) -> list[RegionOp]:
-    """The dispatches that a tensor comes from, seen through all that does not compute."""
+def origins(value: SSAValue) -> list[SSAValue]:
+    """The results of dispatches and arguments of blocks that a tensor comes from, seen through all that only moves."""
     source = origin(value)
-    if isinstance(source, RegionOp):
-        return [source]
-    if isinstance(source, TransferOp | ExtractSliceOp):
-        return makers(source.source)
-    if isinstance(source, ConcatOp):
-        return [maker for part in source.inputs for maker in makers(part)]
-    return []
+    match source.owner:
+        case TransferOp() | ExtractSliceOp():
+            return origins(source.owner.source)
+        case ConcatOp():
+            return [made for part in source.owner.inputs for made in origins(part)]
+        case RegionOp() | Block():
+            return [source]
+        case _:
+            return []
 
 
 class Locations:
-    """Tells where values are once all dispatches have their devices."""
+    """Tells where values are; of what dispatches make, once they have their devices."""
 
     def __init__(self, function: FuncOp, names: Mapping[str, str], home: str) -> None:
         """names: the devices that the symbols of the program mean. home: where everything else is."""
         self._names = names
-        self._home = home
+        self.home = home
         self._arguments = {
             argument: names[symbol]
             for argument, attributes in zip(function.args, function.arg_attrs or (), strict=False)
@@ -89,7 +91,7 @@ class Locations:
         if value in self.constants:
             return None
         if isinstance(value, BlockArgument):
-            return self._arguments.get(value, self._home)
+            return self._arguments.get(value, self.home)
         assert isinstance(value, OpResult)
         match value.op:
             case RegionOp():
@@ -100,7 +102,7 @@ class Locations:
             case CollapseShapeOp() | ExpandShapeOp() | SetOp() | UnsetOp() | ExtractSliceOp():
                 return self.of(value.op.operands[0])
             case _:
-                return self._home
+                return self.home
 
     def result_devices(self, function: FuncOp) -> list[str | None]:
         """Where the results of the function are wanted; None where anywhere will do."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from .minimum_cut import FOREVER, SINK, SOURCE, Graph
 
@@ -49,8 +50,12 @@ def place(problem: Problem) -> list[int]:
     """The device of each dispatch. The same problem has the same answer, always."""
     if problem.devices == 1:
         return [0] * len(problem.costs)
-    beginnings = [[device] * len(problem.costs) for device in range(problem.devices)]
-    beginnings.append([min(range(problem.devices), key=costs.__getitem__) for costs in problem.costs])
+    cheapest = [min(range(problem.devices), key=costs.__getitem__) for costs in problem.costs]
+    beginnings = [
+        [device if isfinite(costs[device]) else best for costs, best in zip(problem.costs, cheapest, strict=True)]
+        for device in range(problem.devices)
+    ]
+    beginnings.append(cheapest)
     found = [_descend(problem, labels) for labels in beginnings]
     return min(found, key=lambda labels: cost(problem, labels))  # of equals the first
 

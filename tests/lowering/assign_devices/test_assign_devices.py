@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tosaic.lowering import compile, pipeline
 from tosaic.lowering.assign_devices import capabilities, devices_of
 from tosaic.lowering.assign_devices.pins import parse_pins
+from tosaic.lowering.compile import options_for
 from tosaic.lowering.dialects.device import TransferOp
 from tosaic.lowering.dialects.dispatch import RegionOp
 from tosaic.lowering.meaning import evaluate
@@ -19,6 +21,7 @@ from tosaic.lowering.targets.devices import device_targets
 from tosaic.runtime import load
 from tosaic.runtime.device_spec import parse_devices
 from tosaic.runtime.errors import ArgumentError, UnsupportedError
+from tosaic.runtime.rates import Rates
 from tosaic.tosa.text import parse
 from xdsl.dialects.builtin import ModuleOp
 
@@ -142,3 +145,38 @@ def test_what_no_device_can_run_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         assigned(module, "cpu,reference", None)
     with pytest.raises(UnsupportedError, match=r"which cpu does not know$"):  # a pin leaves one device
         assigned(module, "cpu,reference", "*=cpu")
+
+
+def test_what_moves_more_than_it_computes_stays_in_the_memory_where_it_is() -> None:
+    """Both devices sum as fast; the second multiplies a thousand times faster, but has memory of its own."""
+    here = Rates({"float32": 1e10}, 1e10, {"float32": 1e10}, 1e11, 1e-6, 1e-6)
+    there = Rates({"float32": 1e13}, 1e10, {"float32": 1e10}, 1e11, 1e-6, 1e-6, link=1e9)
+    sum_of = """func.func @main(%x: tensor<1024x1024xf32>) -> tensor<1024x1024xf32> {
+      %y = arith.addf %x, %x : tensor<1024x1024xf32>
+      return %y : tensor<1024x1024xf32>
+    }"""
+    rates = {"cpu@x86-64-v3:1": here, "cpu@x86-64-v2:1": there}
+    product = parse(
+        """func.func @main(%x: tensor<512x512xf32>) -> tensor<512x512xf32> {
+      %zero = "tosa.const"() <{values = dense<0.0> : tensor<1xf32>}> : () -> tensor<1xf32>
+      %a = tensor.expand_shape %x [[0, 1], [2]] output_shape [1, 512, 512]
+        : tensor<512x512xf32> into tensor<1x512x512xf32>
+      %b = "tosa.matmul"(%a, %a, %zero, %zero) : (tensor<1x512x512xf32>, tensor<1x512x512xf32>, tensor<1xf32>,
+        tensor<1xf32>) -> tensor<1x512x512xf32>
+      %y = tensor.collapse_shape %b [[0, 1], [2]] : tensor<1x512x512xf32> into tensor<512x512xf32>
+      return %y : tensor<512x512xf32>
+    }""",
+        "product",
+    )
+    assert placed(with_rates(parse(sum_of, "sum"), rates)) == ["cpu@x86-64-v3:1"]
+    assert set(placed(with_rates(product, rates))) == {"cpu@x86-64-v2:1"}
+    slow = replace(there, link=1e6)
+    assert set(placed(with_rates(product, rates | {"cpu@x86-64-v2:1": slow}))) == {"cpu@x86-64-v3:1"}
+
+
+def with_rates(module: ModuleOp, rates: dict[str, Rates]) -> ModuleOp:
+    """`module` placed on two devices that have these rates."""
+    lowered = module.clone()
+    options = options_for(lowered, list(rates), resolve_target("x86-64-v3"), rates=lambda spec, _: rates[spec.name])
+    pipeline.run(lowered, options, stop_after="assign-devices")
+    return lowered
