@@ -110,6 +110,20 @@ def test_dynamic_range_weights_are_used_in_float(name: str, zoo_model: Callable[
     check_as_exact_as_litert(zoo_model(name), threads=2)
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2_int8", pytest.param("bert_mini_int8", marks=pytest.mark.slow)])
+def test_a_batch_is_its_samples(name: str, zoo_model: Callable[[str], Path]) -> None:
+    """Models made for one sample, of whose shapes some are written out, take several at once."""
+    model = zoo_model(name)
+    samples = [example_inputs(model, seed) for seed in range(3)]
+    batch = [np.concatenate(arrays) for arrays in zip(*samples, strict=True)]
+    module = tosaic.importers.import_model(model, shapes=[array.shape for array in batch])
+    with tosaic.runtime.load(tosaic.lowering.compile(module, devices=["cpu:2"])) as program:
+        together = program.run(batch)
+    for index, inputs in enumerate(samples):
+        for whole, alone in zip(together, run_tosaic(model, inputs, threads=2), strict=True):
+            np.testing.assert_array_equal(whole[index : index + 1], alone)
+
+
 def test_real_models(shared_models: Path) -> None:
     manifest = json.loads((shared_models / "manifest.json").read_text())
     first = [entry["file"] for entry in manifest if entry["first"]]

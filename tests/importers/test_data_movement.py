@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tosaic.importers
+import tosaic.tosa
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,6 +91,17 @@ def test_reshape(target: list[int]) -> None:
     options = schema.ReshapeOptionsT(newShape=target)
     assert_same(*single_operator("RESHAPE", operands, np.float32, options, constants=[1]))
     assert_same(*single_operator("RESHAPE", operands[:1], np.float32, options))
+
+
+@pytest.mark.parametrize(("target", "grown"), [([1, 4, 3], [5, 4, 3]), ([6, 2], [30, 2]), ([1, 1, 12], [5, 1, 12])])
+def test_fixed_shapes_follow_a_greater_batch(target: list[int], grown: list[int]) -> None:
+    """LiteRT refuses such a model: what counts is that every sample becomes what it becomes alone."""
+    one, many = counting([1, 3, 4]), counting([5, 3, 4])
+    data, _ = single_operator("RESHAPE", [one, np.array(target, np.int32)], np.float32, constants=[1])
+    module = tosaic.importers.import_model(data, shapes=[many.shape])
+    (found,) = tosaic.tosa.evaluate(module, "main", [many])
+    assert list(found.shape) == grown
+    np.testing.assert_array_equal(found, np.concatenate([sample.reshape(target) for sample in many]))
 
 
 @pytest.mark.parametrize("dims", [[], [0], [-1, 2]])

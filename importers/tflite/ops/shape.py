@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tflite
@@ -34,7 +35,20 @@ def reshape_(op: Operator, context: Context) -> SSAValue:
         known = math.prod(extent for extent in target if extent != DYNAMIC)
         if known and math.prod(source) % known == 0:
             target[target.index(DYNAMIC)] = math.prod(source) // known
-    return reshape(context, x, target)
+    return reshape(context, x, _with_batch_of(source, op.input(0).shape, target))
+
+
+def _with_batch_of(source: Sequence[int], declared: Sequence[int], target: list[int]) -> list[int]:
+    """`target`, which fits a tensor of the shape `declared`, for one of the shape `source`, of another batch.
+
+    Models made for one sample name its extents. As the batch is the outermost dimension, samples follow each other
+    before as after, whatever the shapes within one are: the outermost extent grows as the batch does.
+    """
+    fits = DYNAMIC not in (*source, *target) and math.prod(source) == math.prod(target)
+    if fits or not source or not target or source[1:] != declared[1:] or math.prod(declared) != math.prod(target):
+        return target
+    batch, rest = divmod(source[0] * target[0], declared[0]) if declared[0] > 0 else (0, 1)
+    return target if rest or DYNAMIC in (*source, *target) else [batch, *target[1:]]
 
 
 @legalize("EXPAND_DIMS")
