@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_RARELY = (100_000, 50, 100)
+_RARELY = (1_000_000, 50, 100)
 """Objects made before the youngest are looked at, and how often that is done before the older ones are."""
 
 
