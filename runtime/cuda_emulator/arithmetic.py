@@ -148,6 +148,19 @@ def decode_unary(program: Program, instruction: Instruction) -> Step:
     return _apply(program, instruction, _UNARY[instruction.opcode], [instruction.type], instruction.type)
 
 
+def decode_exponential(program: Program, instruction: Instruction) -> Step:
+    """ex2.approx.ftz.f32, which the specification bounds by 2**-22 of the result: here it is the nearest number, and
+    what kernels make of it has fewer bits. Subnormal operands and results are zero."""
+    if instruction.modifiers != ("approx", "ftz", "f32"):
+        raise unknown(instruction)
+
+    def power(a: Any) -> Any:
+        result = np.exp2(np.asarray(a).astype(np.float64)).astype(np.float32)
+        return np.where(result < np.finfo(np.float32).tiny, np.float32(0), result)
+
+    return _apply(program, instruction, power, ["f32"], "f32")
+
+
 def decode_multiply(program: Program, instruction: Instruction) -> Step:
     """mul, mad and fma."""
     type = instruction.type

@@ -18,6 +18,8 @@ def decode_convert(program: Program, instruction: Instruction) -> Step:
         keep = program.write(instruction.operands[0], "b32")
         bits = program.read(instruction.operands[1], "b32")
         return lambda mask: keep(_tf32_bits(np.asarray(bits())), mask)
+    if (modes, source) == (["rn"], "f32") and to in ("f16x2", "bf16x2"):
+        return _decode_pair(program, instruction, to[:-2])
     if {to, source} & {"f16x2", "bf16x2", "pred"} or set(modes) - {"rn", "sat", *_ROUNDINGS}:
         raise unknown(instruction)
     write = program.write(instruction.operands[0], to)
@@ -25,6 +27,19 @@ def decode_convert(program: Program, instruction: Instruction) -> Step:
     rounding = next((_ROUNDINGS[mode] for mode in modes if mode in _ROUNDINGS), None)
     convert = _conversion(source, to, rounding, "sat" in modes)
     return lambda mask: write(convert(np.asarray(read())), mask)
+
+
+def _decode_pair(program: Program, instruction: Instruction, to: str) -> Step:
+    """Two f32 become the upper and the lower half of a register."""
+    write = program.write(instruction.operands[0], "b32")
+    upper, lower = (program.read(operand, "f32") for operand in instruction.operands[1:])
+    convert = _conversion("f32", to, None, False)
+
+    def run(mask: Any) -> None:
+        halves = [np.asarray(convert(np.asarray(read()))).view(np.uint16) for read in (upper, lower)]
+        write(halves[0].astype(np.uint32) << np.uint32(16) | halves[1], mask)
+
+    return run
 
 
 def _conversion(source: str, to: str, rounding: Any, saturate: bool) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DeviceError
-from . import arithmetic, asynchronous, conversion, mbarrier, movement, tensor_core, warp, warpgroup
+from . import arithmetic, asynchronous, conversion, matrix_load, mbarrier, movement, tensor_core, warp, warpgroup
 from .memory import SHARED_BASE, Array, GlobalMemory
 from .program import WARP, Grid, Mask, Program, Step, unknown
 from .ptx import Immediate, Instruction, Kernel, Module, Symbol
@@ -26,9 +26,11 @@ _DECODERS: dict[str, Decoder] = {
         ("add", "sub", "min", "max", "div", "rem", "and", "or", "xor", "copysign"), arithmetic.decode_binary
     ),
     **dict.fromkeys(("neg", "abs", "not", "sqrt", "rcp"), arithmetic.decode_unary),
+    "ex2": arithmetic.decode_exponential,
     **dict.fromkeys(("mul", "mad", "fma"), arithmetic.decode_multiply),
     "dp4a": arithmetic.decode_dot,
     "mma": tensor_core.decode_mma,
+    "ldmatrix": matrix_load.decode_matrix_load,
     "mbarrier": mbarrier.decode_mbarrier,
     "fence": mbarrier.decode_fence,
     "bar": mbarrier.decode_warp_barrier,
@@ -54,7 +56,7 @@ _DECODERS: dict[str, Decoder] = {
 _ENDS = {"bra", "brx", "ret", "exit", "bar", "barrier", "trap"}
 """Instructions after which lanes may go different ways or wait."""
 
-_WARP_WIDE = {"shfl": WARP, "mma": WARP, "bar": WARP, "wgmma": 4 * WARP, "setmaxnreg": 4 * WARP}
+_WARP_WIDE = {"shfl": WARP, "mma": WARP, "ldmatrix": WARP, "bar": WARP, "wgmma": 4 * WARP, "setmaxnreg": 4 * WARP}
 """Instructions that so many lanes execute together."""
 
 

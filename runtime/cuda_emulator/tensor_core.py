@@ -76,7 +76,7 @@ def decode_mma(program: Program, instruction: Instruction) -> Step:
         return found.view(element)
 
     def run(mask: Mask) -> None:
-        _check_whole_warps(program, instruction, mask)
+        check_whole_warps(program, instruction, mask)
         left, right = matrix(reads[0], m), matrix(reads[1], 8)
         products = multiply(left, right)
         for number, (read, write) in enumerate(zip(reads[2], writes, strict=True)):
@@ -104,7 +104,7 @@ def add_sums(before: Array, part: Array, kind: str) -> Array:
     return before.view(np.int32) + part.astype(np.int32)  # wraps, as without .satfinite
 
 
-def _check_whole_warps(program: Program, instruction: Instruction, mask: Mask) -> None:
+def check_whole_warps(program: Program, instruction: Instruction, mask: Mask) -> None:
     """An instruction of the whole warp has to be executed by all of it."""
     if program.grid.threads % WARP == 0:
         if mask is None:

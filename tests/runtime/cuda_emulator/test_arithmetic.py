@@ -215,3 +215,12 @@ def test_comparisons_of_floats(name: str) -> None:
     code = f"setp.{name}.f32 %p1, {{0}}, {{1}}; selp.b32 {{out}}, 1, 0, %p1;"
     got = apply(code, ["f32", "f32"], "u32", [left, right])
     assert got.tolist() == expected.astype(int).tolist()
+
+
+def test_powers_of_two_are_close_and_subnormal_ones_zero() -> None:
+    values = np.array([0, -0.5, -3, 1.25, -126, -126.5, -150, -np.inf, 127.5, 128.5], np.float32)
+    got = apply("ex2.approx.ftz.f32", ["f32"], "f32", [values]).view(np.float32)
+    with np.errstate(over="ignore"):
+        expected = np.exp2(values.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(got[:5], expected[:5], rtol=2**-22)
+    assert got[5:].tolist() == [0, 0, 0, expected[8], np.inf]

@@ -62,3 +62,11 @@ def test_tf32_has_ten_bits_of_fraction() -> None:
     np.testing.assert_array_equal(got[7:], expected)
     assert got[:3].tolist() == [1 + 2**-10, -1 - 2**-10, 1]
     np.testing.assert_array_equal(got[3:7], [math.inf, math.inf, -math.inf, math.nan])
+
+
+def test_pairs_of_halves_are_packed_the_first_above_the_second() -> None:
+    upper, lower = np.random.default_rng(0).standard_normal((2, 100)).astype(np.float32)
+    for type, dtype in (("f16x2", np.float16), ("bf16x2", ml_dtypes.bfloat16)):
+        got = apply(f"cvt.rn.{type}.f32", ["f32", "f32"], "b32", [upper, lower]).view(dtype).reshape(-1, 2)
+        np.testing.assert_array_equal(got[:, 1].astype(np.float32), upper.astype(dtype).astype(np.float32))
+        np.testing.assert_array_equal(got[:, 0].astype(np.float32), lower.astype(dtype).astype(np.float32))
