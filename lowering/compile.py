@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,9 @@ from .ir import functions, input_name, is_unsigned, output_name
 from .plan_memory.constants import ConstantPool
 from .target import Target, resolve_target
 from .targets.devices import device_targets
+
+VERIFY_VARIABLE = "TOSAIC_VERIFY_EACH"
+"""Set to 1, every phase is verified at once, as it is in all tests."""
 
 CODEGEN = "codegen"
 """What the time for machine code is reported as, beside the phases of the pipeline."""
@@ -68,9 +72,8 @@ def compile(
     signatures: tuple[Signature, ...] = ()
     variants: list[Variant] = []
     for each, options in zip(targets, choices, strict=True):
-        lowered = module.clone()
         folder = Path(dump_dir) / each.name if dump_dir and len(targets) > 1 else dump_dir
-        pipeline.run(lowered, replace(options, constants=constants), dump_dir=folder, report=report)
+        lowered = _lower(module, replace(options, constants=constants), folder, report)
         begin = time.perf_counter()
         try:
             variants.append(_generate(lowered, options))
@@ -84,6 +87,21 @@ def compile(
     slots = tuple(_slot(spec) for spec in choices[0].devices)
     metadata = {"target": ",".join(each.name for each in targets)}
     return Artifact(signatures, slots, tuple(variants), constants.blob().data, metadata)
+
+
+def _lower(
+    module: ModuleOp, options: pipeline.Options, folder: str | Path | None, report: pipeline.Report | None
+) -> ModuleOp:
+    """What the phases make of `module`. Where one goes wrong, they run again and each is verified, to tell which."""
+    lowered = module.clone()
+    if os.environ.get(VERIFY_VARIABLE) != "1":
+        try:
+            pipeline.run(lowered, options, dump_dir=folder, report=report, verify_each=False)
+            return lowered
+        except pipeline.PhaseError:
+            lowered = module.clone()
+    pipeline.run(lowered, options, dump_dir=folder, report=report)
+    return lowered
 
 
 def options_for(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, cast, get_args, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args, overload
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from .errors import DeviceError
 from .flatbuffer import Size as Size
 from .host_program.instructions import HostProgram
 from .record import record
+
+if TYPE_CHECKING:
+    from .artifact_writer import Encoded
 
 Space = Literal["arena", "constants", "input", "output"]
 SPACES: tuple[Space, ...] = get_args(Space)
@@ -354,9 +357,13 @@ class Artifact:
 
     def save(self, path: str | Path) -> None:
         """Write the artifact to `path`; the file appears whole or not at all. Raises OSError."""
-        from . import artifact_file
+        self.encoded().save(Path(path))
 
-        artifact_file.save(self, Path(path))
+    def encoded(self) -> Encoded:
+        """What a file of this artifact holds, for who writes more than one."""
+        from .artifact_writer import Encoded
+
+        return Encoded(self)
 
     @staticmethod
     def load(path: str | Path) -> Artifact:

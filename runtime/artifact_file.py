@@ -162,15 +162,6 @@ class ArtifactRecord:
 flatbuffer.prepare(ArtifactRecord)
 
 
-def save(artifact: Artifact, path: Path) -> None:
-    """Write `artifact` to `path`, whole or not at all. Raises OSError."""
-    from .artifact_writer import write
-    from .atomic import atomic_write
-
-    with atomic_write(path) as stream:
-        write(artifact, stream)
-
-
 def is_artifact(prefix: bytes) -> bool:
     """Whether a file that starts with these bytes (at least 12) claims to be an artifact."""
     return prefix[8:12] == IDENTIFIER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from .artifact_file import (
     chunks_of,
     seal,
 )
+from .atomic import atomic_write
 from .extents import PLAIN, Extent, Piece
 from .host_program.instructions import HostProgram
 from .record import record
@@ -50,26 +51,32 @@ class _Contents:
         return _Contents(codes, lengths, pieces, stored, begin_checksums(chunks_of(stored))())
 
 
-def write(artifact: Artifact, stream: BinaryIO) -> None:
-    """Write a file to the start of `stream`."""
-    codes = [memoryview(image.code).cast("B") for variant in artifact.variants for image in variant.images]
-    deflated = [zlib.compress(code, 9) for code in codes]
-    lengths = [len(code) for code in codes]
-    constants = np.frombuffer(artifact.constants, np.uint8) if len(artifact.constants) else np.zeros(0, np.uint8)
-    pieces = extents.analyze(constants)
-    contents = _Contents.of(deflated, lengths, pieces, constants)
-    # A file is to be no larger than the constants in it: what else it holds is saved on them where that is quick.
-    excess = _lay_out(artifact, contents)[1] - len(constants)
-    if excess > 0:
-        contents = _Contents.of(deflated, lengths, extents.deflated(pieces, constants, excess), constants)
-    head, _, parts = _lay_out(artifact, contents)
-    stream.write(head)
-    position = len(head)
-    for offset, data in parts:
-        stream.write(bytes(offset - position))
-        stream.write(data)
-        position = offset + len(data)
-    stream.write(bytes(SLACK))
+class Encoded:
+    """What the file of an artifact holds, found once for all files that are to hold it."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        codes = [memoryview(image.code).cast("B") for variant in artifact.variants for image in variant.images]
+        deflated = [zlib.compress(code, 9) for code in codes]
+        lengths = [len(code) for code in codes]
+        constants = np.frombuffer(artifact.constants, np.uint8) if len(artifact.constants) else np.zeros(0, np.uint8)
+        pieces = extents.analyze(constants)
+        contents = _Contents.of(deflated, lengths, pieces, constants)
+        # A file is to be no larger than the constants in it: what else it holds is saved on them where that is quick.
+        excess = _lay_out(artifact, contents)[1] - len(constants)
+        if excess > 0:
+            contents = _Contents.of(deflated, lengths, extents.deflated(pieces, constants, excess), constants)
+        self._head, _, self._parts = _lay_out(artifact, contents)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises OSError."""
+        with atomic_write(path) as stream:
+            stream.write(self._head)
+            position = len(self._head)
+            for offset, data in self._parts:
+                stream.write(bytes(offset - position))
+                stream.write(data)
+                position = offset + len(data)
+            stream.write(bytes(SLACK))
 
 
 def _lay_out(artifact: Artifact, contents: _Contents) -> tuple[bytes, int, list[tuple[int, bytes | memoryview]]]:

@@ -16,11 +16,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .artifact import Artifact
 from .atomic import atomic_write
 from .cpu_features import host_features
 from .errors import MalformedFileError
+
+if TYPE_CHECKING:
+    from .artifact_writer import Encoded
 
 _DEFAULT_BYTES = 4 << 30
 _PACKAGES = ("importers", "tosa", "lowering", "runtime")
@@ -52,7 +56,7 @@ class Cache:
             return None
         return artifact
 
-    def store(self, key: str, artifact: Artifact) -> None:
+    def store(self, key: str, artifact: Artifact | Encoded) -> None:
         """Keep `artifact`, then remove the least recently used beyond the limit."""
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)

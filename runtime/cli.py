@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from .progress import Phases
 
 if TYPE_CHECKING:
     from .artifact import Artifact
+    from .artifact_writer import Encoded
     from .compilation import Options, Source
 
 _DUMP_VARIABLE = "TOSAIC_DUMP_IR"
@@ -214,16 +216,18 @@ def deploy(
             from .fallback import replan_source
 
             replan = replan_source(source, options, lambda phase, seconds: None)
+    compiled = artifact
     if devices is not None or threads is not None:
         from .loading import on_devices
 
         artifact = on_devices(artifact, devices, threads)
 
-    with _meanwhile(keep):
+    encoded = compiled.encoded() if keep else None
+    with _meanwhile((lambda: keep(encoded)) if keep and encoded else None):
         if module is not None and kinds:
             _emit(artifact, kinds, module)
         elif module is not None:
-            artifact.save(module)
+            (encoded if encoded and artifact.devices == compiled.devices else artifact).save(module)
     if replan is not None:
         from .execution import execute_reliably
 
@@ -236,7 +240,7 @@ def deploy(
 
 def _compile(
     source: Source, options: Options, dump_ir: Path | None, use_cache: bool, show_times: bool
-) -> tuple[Artifact, Callable[[], None] | None]:
+) -> tuple[Artifact, Callable[[Encoded], None] | None]:
     """The compiled program, from the cache where allowed, and what keeps it there where it is new.
 
     An IR dump asks for compiling.
@@ -258,7 +262,7 @@ def _compile(
         )
     with Phases(source.name, show_times or dumps) as phases:
         artifact = compile_source(source, options, dump_ir, phases.report)
-    return artifact, (lambda: cache.store(key, artifact)) if cache else None
+    return artifact, partial(cache.store, key) if cache else None
 
 
 @contextmanager

@@ -17,6 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TOSAIC_SHARED", ROOT.parent / "shared"))
 
+# A phase that leaves invalid IR is found even where a later one mends it.
+os.environ["TOSAIC_VERIFY_EACH"] = "1"
+
 # A shell without job control starts background processes with Ctrl-C ignored, and Python and its children keep that:
 # tests of interruption need it as a user has it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
