@@ -39,6 +39,7 @@ from ..types import F32, Value, vector_type
 from .block import SharedMemory, barrier, block_tiles, shuffle_xor, thread_index
 from .predicated import under
 from .sliding import split_index
+from .tensor_attention import emit_tensor_attention
 
 _GROUP = 4
 """Elements that are loaded from shared memory together."""
@@ -50,7 +51,11 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 
 def emit_attention(context: KernelContext, stages: Stages) -> Grid | None:
-    """Emits a region of these stages; None if no tile of it fits a block."""
+    """Emits a region of these stages, on tensor cores where they multiply its elements; None if no tile of it fits a
+    block."""
+    grid = emit_tensor_attention(context, stages)
+    if grid is not None:
+        return grid
     *batches, rows, columns = shape_of(stages.scores.res[0])
     depth, width = stages.scores.get_static_loop_ranges()[-1], shape_of(stages.mixed.res[0])[-1]
     memory = nvptx.shared_bytes(context.target)

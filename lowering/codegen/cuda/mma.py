@@ -58,13 +58,13 @@ class Mma:
             columns = [right[step] for step in steps]
             if self.rows == ROWS:
                 rows = [side[step] for step in steps for side in (upper, lower)]
-                sums = self._instruction(f, rows, columns, sums)
+                sums = self.multiply(f, rows, columns, sums)
             else:
                 halves = ((upper, sums[:2]), (lower, sums[2:]))
                 sums = [
                     value
                     for side, part in halves
-                    for value in self._instruction(f, [side[step] for step in steps], columns, part)
+                    for value in self.multiply(f, [side[step] for step in steps], columns, part)
                 ]
         return list(sums)
 
@@ -75,9 +75,10 @@ class Mma:
             words = [f.call(I32, "llvm.nvvm.f2tf32.rna", [f.bitcast(word, F32)]) for word in words]
         return [f.bitcast(word, self.register) for word in words]
 
-    def _instruction(
+    def multiply(
         self, f: Function, left: Sequence[Value], right: Sequence[Value], sums: Sequence[Value]
     ) -> list[Value]:
+        """The sums of a lane after one instruction, whose fragments these registers are."""
         structure = "{ " + ", ".join([self.sums] * len(sums)) + " }"
         result = f.call(structure, self.intrinsic, [*left, *right, *sums])
         return [f.emit(self.sums, f"extractvalue {structure} {result.text}, {number}") for number in range(len(sums))]

@@ -116,5 +116,5 @@ def test_what_lanes_before_have_read_may_not_be_overwritten_at_once() -> None:
   ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r5, %r6, %r7, %r8}, [%rd5];
   st.shared.v4.b32 [%rd5], {%r1, %r2, %r3, %r4};
 """
-    with pytest.raises(DeviceError, match="st.shared.* a race: read by another thread"):
+    with pytest.raises(DeviceError, match=r"st.shared.* a race: read by another thread"):
         run(body, numbered())
