@@ -40,6 +40,16 @@ def round_to_bfloat(f: Function, target: Target, value: Value) -> Value:
 def float_to_integer(f: Function, value: Value, element: str, *, signed: bool) -> Value:
     """Towards zero, saturated to the range of `element`; NaN becomes 0 (TOSA 1.0, CAST)."""
     type = vector_type(element, lanes_of(value.type))
+    if lanes_of(value.type) > 1 and bits_of(element) <= 16 and element_of(value.type) == F32:
+        # LLVM's saturating conversion to narrow elements goes lane by lane on x86.
+        least, greatest = (-(1 << bits_of(element) - 1), (1 << bits_of(element) - 1) - 1)
+        if not signed:
+            least, greatest = 0, (1 << bits_of(element)) - 1
+        low, high = (f.const(value.type, float(limit)) for limit in (least, greatest))
+        number = f.select(f.fcmp("uno", value, value), f.const(value.type, 0.0), value)
+        bounded = f.select(f.fcmp("ogt", number, low), number, low)
+        bounded = f.select(f.fcmp("olt", bounded, high), bounded, high)
+        return f.cast("trunc", f.cast("fptosi", bounded, I32), element)
     name = "llvm.fptosi.sat" if signed else "llvm.fptoui.sat"
     return f.call(type, f"{name}.{mangled(type)}.{mangled(value.type)}", [value])
 

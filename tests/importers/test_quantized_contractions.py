@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.importers.quantized_data import biases, output_scale, tensor, weights, zero_points
-from tests.importers.tflite_builder import ModelBuilder, assert_same, run_imported, single_operator
+from tests.importers.tflite_builder import ModelBuilder, assert_same, single_operator
 
 activations = st.sampled_from([0, 1, 2, 3])
 """NONE, RELU, RELU_N1_TO_1, RELU6 of the schema."""
@@ -115,26 +115,6 @@ def test_batch_matmul(data: st.DataObject, adj_x: bool, adj_y: bool, leading: li
     options = schema.BatchMatMulOptionsT(adjX=adj_x, adjY=adj_y)
     model, arrays = single_operator("BATCH_MATMUL", [left, right], output, options, version=4)
     assert_same(model, arrays)
-
-
-@few
-@given(st.data(), st.sampled_from(["CONV_2D", "FULLY_CONNECTED"]), st.booleans())
-def test_dynamic_range_weights_keep_float_precision(data: st.DataObject, name: str, per_channel: bool) -> None:
-    """int8 weights with float activations: the exact product, which LiteRT, quantising activations, only approaches."""
-    weight, scales = data.draw(weights([7, 16], 0, per_channel))
-    generator = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    x, bias = generator.standard_normal((6, 16)).astype(np.float32), generator.standard_normal(7).astype(np.float32)
-    real = weight * np.asarray(scales["scale"], np.float64)[:, np.newaxis]
-    options: Any = schema.FullyConnectedOptionsT()
-    operands: list[Any] = [x, (weight, scales), bias]
-    if name == "CONV_2D":
-        options = schema.Conv2DOptionsT(padding=1, strideH=1, strideW=1)
-        operands = [x.reshape(1, 2, 3, 16), (weight.reshape(7, 1, 1, 16), scales), bias]
-    model, arrays = single_operator(name, operands, np.float32, options, constants=[1, 2], version=5)
-    (result,) = run_imported(model, arrays)
-    # 16 f32 products, their sums in any order, the scale and the bias, each rounded to half an eps.
-    bound = 18 * np.finfo(np.float32).eps * (np.abs(x) @ np.abs(real).T + np.abs(bias))
-    assert (np.abs(result.reshape(6, 7) - (x @ real.T + bias)) <= bound).all()
 
 
 def test_fully_connected_without_bias_on_a_flattened_input() -> None:

@@ -5,8 +5,9 @@ Three kinds of arithmetic, told by the element types of input and weight:
 - float x float: the operation adds the bias itself.
 - integer x integer: a 32-bit (for 16-bit activations 48-bit) accumulator that holds the bias, then one rescale to the
   output's step, per channel where the weights are (`kernels/kernel_util.cc`, PopulateConvolutionQuantizationParams).
-- float x integer weights (dynamic range): the weights stay integers in the file; they are cast, and their scale
-  multiplies the result. That is the exact product; LiteRT's own kernels round the activations to int8 first.
+- float x integer weights (dynamic range): as LiteRT's hybrid kernels, the activations are rounded to int8 at run time,
+  and the 32-bit sums scaled back. Where LiteRT has no such kernel, or the window reaches over the border of an image
+  whose zero point only a call knows, the weights are cast, and their scale multiplies the result: the exact product.
 """
 
 from __future__ import annotations
@@ -23,12 +24,25 @@ from ....tosa.dialect.types import I48, element_of
 from ....tosa.elements import numpy_dtype
 from ...quantization import Scale, cast, requantize, rescale
 from ...registry import shape_of
+from ..fixed_point import Array
 from ..legalization import Context, Operator, Tensor
 from .activation import fused_activation
+from .dynamic_range import round_to_int8
 from .shaping import reshape
 
 MakeOperation = Callable[[SSAValue, SSAValue, SSAValue, SSAValue, SSAValue, Attribute], SSAValue]
 """input, weight, bias, input_zp, weight_zp and accumulator type to the result [..., channels]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """What of float activations shares a step when they are rounded to int8."""
+
+    axes: tuple[int, ...]
+    """Elements along these axes of the input do."""
+
+    asymmetric: bool
+    """Whether there is a zero point; no element outside of the input may then be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +59,14 @@ class Contraction:
 
     bias: int = 2
 
+    channels: int = 0
+    """The axis of the weights, as the file has them, along which the result's channels lie."""
+
     rounds_once: bool = False
     """Whether 8-bit results are rounded from the exact scale at once, as fully connected layers are."""
+
+    rounding: Rounding | None = None
+    """How float activations are rounded to int8 for int8 weights; None where they stay in float."""
 
     def emit(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
         """The operation made by `make` on `x` and `weight`, scaled, biased and activated."""
@@ -92,17 +112,33 @@ class Contraction:
         quantization = self.op.input(1).quantization
         if quantization is None:
             context.unsupported(f"weights of type {element_of(weight)} without scales")
-        wide = cast(context, weight, f32)
-        if zero_point := _zero_point(context, self.op.input(1)):
-            wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))
-        zero = context.zero_point(0, f32)
-        result = make(x, wide, context.constant(np.zeros(1, np.float32)), zero, zero, f32)
-        along_channels = [1] * (len(shape_of(result)) - 1) + [-1]
-        scales = context.constant(quantization.scale.astype(np.float32).reshape(along_channels))
-        result = context.add(tosa.MulOp(result, scales, context.zero_shift()))
+        scales = quantization.scale.astype(np.float32)
+        known, zero_point = self.op.input(1).data, _zero_point(context, self.op.input(1))
+        zero = context.constant(np.zeros(1, np.float32))
+        if self.rounding is None or zero_point or known is None or element_of(weight) != i8:
+            wide = cast(context, weight, f32)
+            if zero_point:
+                wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))
+            result = make(x, wide, zero, zero, zero, f32)
+            factors = context.constant(_along_channels(scales, result))
+        else:
+            rounded = round_to_int8(context, x, self.rounding.axes, asymmetric=self.rounding.asymmetric)
+            none, no_bias = context.zero_point(0, i8), context.zero_point(0, i32)
+            result = make(rounded.values, weight, no_bias, none, none, i32)
+            if rounded.zero_point is not None:
+                depth = tuple(axis for axis in range(known.ndim) if axis != self.channels)
+                sums = known.sum(axis=depth, dtype=np.int32)
+                sums = context.constant(_along_channels(sums, result))
+                offset = context.add(tosa.MulOp(cast(context, rounded.zero_point, i32), sums, context.zero_shift()))
+                result = context.add(tosa.SubOp(result, offset))
+            result = cast(context, result, f32)
+            scales = context.constant(_along_channels(scales, result))
+            factors = context.add(tosa.MulOp(rounded.step, scales, context.zero_shift()))
+        result = context.add(tosa.MulOp(result, factors, context.zero_shift()))
         bias = self.op.optional_input(self.bias)
         if bias is None:
             return result
+        along_channels = [1] * (len(shape_of(result)) - 1) + [-1]
         return context.add(tosa.AddOp(result, reshape(context, context.value(bias), along_channels)))
 
     def _bias(self, context: Context, element_type: Attribute) -> SSAValue:
@@ -115,6 +151,16 @@ class Contraction:
         if array is None:
             return reshape(context, context.value(bias), [-1])
         return context.constant(array.reshape(-1).astype(dtype, copy=False), TensorType(element_type, [array.size]))
+
+
+def has_channel_scales(weight: Tensor) -> bool:
+    """Whether the channels of a weight have different scales: LiteRT's hybrid convolutions differ in that."""
+    return weight.quantization is not None and bool((weight.quantization.scale != weight.quantization.scale[0]).any())
+
+
+def _along_channels(values: Array, result: SSAValue) -> Array:
+    """One value, or one per channel, with the rank of `result`, whose last axis are the channels."""
+    return values.reshape([1] * (len(shape_of(result)) - 1) + [-1])
 
 
 def _zero_point(context: Context, tensor: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import tflite
@@ -10,7 +11,7 @@ from xdsl.ir import Attribute, SSAValue
 from ....tosa import dialect as tosa
 from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
-from .contraction import Contraction
+from .contraction import Contraction, Rounding, has_channel_scales
 from .shaping import fit_windows, reshape
 from .slice import take_along
 
@@ -23,17 +24,20 @@ def conv_2d(op: Operator, context: Context) -> SSAValue:
     _, *kernel, group_channels = _weight_shape(context, op, weight)
     stride = [options.StrideH(), options.StrideW()]
     dilation = [options.DilationHFactor(), options.DilationWFactor()]
-    x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
-    groups, rest = divmod(shape_of(x)[3], group_channels)
+    image = context.value(op.input(0))
+    groups, rest = divmod(shape_of(image)[3], group_channels)
     if rest or groups < 1:
-        context.unsupported(f"{shape_of(x)[3]} input channels in groups of {group_channels}")
+        context.unsupported(f"{shape_of(image)[3]} input channels in groups of {group_channels}")
     if shape_of(weight)[0] % groups:
         raise ValueError(f"{shape_of(weight)[0]} output channels for {groups} groups")
-    contraction = Contraction(op, options.FusedActivationFunction())
+    asymmetric = groups > 1 or has_channel_scales(op.input(1))
+    rounding = _of_images(kernel, options.Padding(), asymmetric)
+    contraction = Contraction(op, options.FusedActivationFunction(), rounding=rounding)
 
     def make(
         x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
     ) -> SSAValue:
+        x, pad = fit_windows(context, x, kernel, stride, dilation, options.Padding())
         convolve = partial(tosa.Conv2DOp, pad=pad, stride=stride, dilation=dilation, acc_type=acc_type)
         if groups == 1:
             return context.add(convolve(x, weight, bias, input_zp, weight_zp))
@@ -45,7 +49,7 @@ def conv_2d(op: Operator, context: Context) -> SSAValue:
             results.append(context.add(convolve(xs, weights, biases, input_zp, weight_zp)))
         return context.add(tosa.ConcatOp(results, axis=3))
 
-    return contraction.emit(context, x, weight, make)
+    return contraction.emit(context, image, weight, make)
 
 
 @legalize("CONV_3D")
@@ -83,8 +87,8 @@ def depthwise_conv_2d(op: Operator, context: Context) -> SSAValue:
     _, *kernel, channels = _weight_shape(context, op, weight)
     stride = [options.StrideH(), options.StrideW()]
     dilation = [options.DilationHFactor(), options.DilationWFactor()]
-    x, pad = fit_windows(context, context.value(op.input(0)), kernel, stride, dilation, options.Padding())
-    input_channels = shape_of(x)[3]
+    image = context.value(op.input(0))
+    input_channels = shape_of(image)[3]
     if input_channels < 1 or channels % input_channels:
         context.unsupported(f"{channels} weight channels for {input_channels} input channels")
     weight = reshape(context, weight, (*kernel, input_channels, channels // input_channels))
@@ -92,13 +96,16 @@ def depthwise_conv_2d(op: Operator, context: Context) -> SSAValue:
     def make(
         x: SSAValue, weight: SSAValue, bias: SSAValue, input_zp: SSAValue, weight_zp: SSAValue, acc_type: Attribute
     ) -> SSAValue:
+        x, pad = fit_windows(context, x, kernel, stride, dilation, options.Padding())
         return context.add(
             tosa.DepthwiseConv2DOp(
                 x, weight, bias, input_zp, weight_zp, pad=pad, stride=stride, dilation=dilation, acc_type=acc_type
             )
         )
 
-    return Contraction(op, options.FusedActivationFunction()).emit(context, x, weight, make)
+    rounding = _of_images(kernel, options.Padding(), asymmetric=True)
+    contraction = Contraction(op, options.FusedActivationFunction(), channels=3, rounding=rounding)
+    return contraction.emit(context, image, weight, make)
 
 
 @legalize("TRANSPOSE_CONV")
@@ -132,6 +139,12 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
         )
 
     return Contraction(op, options.FusedActivationFunction(), input=2, bias=3).emit(context, x, weight, make)
+
+
+def _of_images(kernel: Sequence[int], padding: int, asymmetric: bool) -> Rounding | None:
+    """Each image has one step. With a zero point, which only a call knows, none may be padded: padding is constant."""
+    padded = padding == tflite.Padding.SAME and any(extent > 1 for extent in kernel)
+    return None if asymmetric and padded else Rounding(axes=(1, 2, 3), asymmetric=asymmetric)
 
 
 def _weight_shape(context: Context, op: Operator, weight: SSAValue, rank: int = 4) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from ....tosa import dialect as tosa
 from ...registry import DYNAMIC, shape_of
 from ..legalization import Context, Operator, legalize
-from .contraction import Contraction
+from .contraction import Contraction, Rounding
 from .shaping import reshape, row_count
 
 
@@ -39,7 +39,9 @@ def fully_connected(op: Operator, context: Context) -> SSAValue:
         )
         return context.add(convolution)
 
-    contraction = Contraction(op, options.FusedActivationFunction(), rounds_once=True)
+    # Rows of [1, 1, rows, depth] have steps of their own.
+    rounding = Rounding(axes=(3,), asymmetric=options.AsymmetricQuantizeInputs())
+    contraction = Contraction(op, options.FusedActivationFunction(), rounds_once=True, rounding=rounding)
     pixels = reshape(context, x, (1, 1, rows, depth))
     result = contraction.emit(context, pixels, reshape(context, weight, (channels, 1, 1, depth)), make)
     return reshape(context, result, result_shape)
