@@ -16,22 +16,26 @@ from .ptxas import Usage, assemble, version
 
 CAPABILITIES = ("sm_75", "sm_80", "sm_90a")
 
-PROGRAM = Path(__file__).with_name("dispatches.mlir")
+PROGRAMS = {None: Path(__file__).with_name("dispatches.mlir"), "bf16": Path(__file__).with_name("reduced.mlir")}
+"""By the precision that they are compiled with."""
+
 GOLDEN = Path(__file__).with_name("usage.txt")
 
 
 @cache
 def measure(capability: str) -> dict[str, Usage]:
     """By function and position in it, such as "softmax/1"."""
-    artifact = tosaic.lowering.compile(tosaic.tosa.read(PROGRAM), [f"cuda-emulator@{capability}"])
-    (variant,) = artifact.variants
-    (image,) = variant.images
-    usage = assemble(image)
-    return {
-        f"{segment.name}/{position}": usage[step.kernel]
-        for segment in image.segments
-        for position, step in enumerate(segment.steps)
-    }
+    measured: dict[str, Usage] = {}
+    for precision, path in PROGRAMS.items():
+        program = tosaic.tosa.read(path)
+        artifact = tosaic.lowering.compile(program, [f"cuda-emulator@{capability}"], precision=precision)
+        (variant,) = artifact.variants
+        (image,) = variant.images
+        usage = assemble(image)
+        for segment in image.segments:
+            for position, step in enumerate(segment.steps):
+                measured[f"{segment.name}/{position}"] = usage[step.kernel]
+    return measured
 
 
 def golden() -> tuple[str, dict[str, dict[str, Usage]]]:
