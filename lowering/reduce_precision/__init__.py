@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import ModuleOp, bf16, f32, tf32
 from xdsl.dialects.func import FuncOp
 
 from ...runtime.errors import ArgumentError
+from ..attention import Stages
 from ..dialects.encoding import MULTIPLY_TYPE
 from ..dialects.linalg import PlainContraction
 from ..ir import functions, regions, tensor_type
@@ -48,10 +49,12 @@ def reduce_precision(module: ModuleOp, precision: str | None, targets: Mapping[s
 
 
 def _allow_tf32(function: FuncOp) -> None:
-    """Mark the contractions all of whose operands are of f32."""
+    """Mark the contractions all of whose operands are of f32, and so both products of an attention."""
     for region in regions(function):
+        stages = Stages.of(region.body.block.ops)
+        products = (stages.scores, stages.mixed) if stages is not None else ()
         for op in region.body.block.ops:
-            if isinstance(op, PlainContraction) and all(
+            if (isinstance(op, PlainContraction) or op in products) and all(
                 tensor_type(value).get_element_type() == f32 for value in op.operands
             ):
                 op.attributes[MULTIPLY_TYPE] = tf32

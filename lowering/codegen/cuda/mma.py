@@ -70,10 +70,13 @@ class Mma:
 
     def words_of(self, f: Function, vector: Value) -> list[Value]:
         """A loaded vector of VECTOR_WORDS words as the instruction's registers."""
-        words = [f.extract(vector, number) for number in range(VECTOR_WORDS)]
+        return [self.register_of(f, f.extract(vector, number)) for number in range(VECTOR_WORDS)]
+
+    def register_of(self, f: Function, word: Value) -> Value:
+        """A word (i32) of an operand as a register of the instruction."""
         if self.element == F32:  # rounded to tf32: the hardware would cut off
-            words = [f.call(I32, "llvm.nvvm.f2tf32.rna", [f.bitcast(word, F32)]) for word in words]
-        return [f.bitcast(word, self.register) for word in words]
+            word = f.call(I32, "llvm.nvvm.f2tf32.rna", [f.bitcast(word, F32)])
+        return f.bitcast(word, self.register)
 
     def multiply(
         self, f: Function, left: Sequence[Value], right: Sequence[Value], sums: Sequence[Value]

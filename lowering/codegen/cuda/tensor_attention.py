@@ -10,14 +10,14 @@ barrier a tile.
 2. It applies the chain, learns the greatest score of its rows so far from the three other lanes of its quad, and
    multiplies what it has summed, which was relative to an earlier greatest score, by exp(earlier - now).
 3. The weights, rounded to the elements that are multiplied, are in the order of a left fragment: those of 16 columns,
-   two instructions' scores, are its four registers. They never go through shared memory.
+   two instructions' scores, are its four registers (of 8 columns as tf32). They never go through shared memory.
 4. They are multiplied with values, whose pairs along k lie a line apart and which `ldmatrix.trans` turns, and with a
    column of ones: so the totals of rows are sums of the rounded weights, as the program says, and need no shuffle.
 
 In the end rows are divided by their totals as pairs of neighbours are stored. exp(x) is 2**(x log2 e) by the special
 function unit: off by 2**-22 and by the rounding of the product, which is below 2**-17 as long as the result is a normal
-number, where weights are rounded to 2**-9 (bf16) or 2**-12 (f16). What a score is relative to starts from the lowest
-finite number, not -inf: rows whose first tiles are all masked by -inf so come out right.
+number, where weights are rounded to 2**-9 (bf16) or 2**-11 (f16, tf32). What a score is relative to starts from the
+lowest finite number, not -inf: rows whose first tiles are all masked by -inf so come out right.
 
 What bounds it, and the shape of tiles, is `tensor_attention_tile`'s.
 """
@@ -30,18 +30,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from xdsl.dialects.builtin import tf32
 from xdsl.dialects.linalg.ops import GenericOp
 
 from ...attention import Stages
+from ...dialects.encoding import MULTIPLY_TYPE
 from ...ir import shape_of, tensor_type
 from ...targets import nvptx
-from ...targets.tensor_attention_tile import TensorAttentionTile, choose_tensor_attention_tile
+from ...targets.tensor_attention_tile import AttentionSizes, TensorAttentionTile, choose_tensor_attention_tile
 from ..access import Access
 from ..arithmetic import i64
 from ..emit import Function
 from ..kernel import Grid, KernelContext
 from ..stage_bodies import StageBodies
-from ..types import BF16, F16, F32, I32, Value, memory_type, vector_type
+from ..types import BF16, F16, F32, I32, Value, bits_of, memory_type, vector_type
 from .block import WARP, SharedMemory, barrier, block_tiles, lane_index, shuffle_xor, thread_index
 from .mma import COLUMNS, ROWS, Mma, select_mma
 from .predicated import under
@@ -55,18 +57,11 @@ _HALVES = (0, 1)
 """Of an instruction's rows: those of a lane are g and g + 8."""
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Two elements in a register: what rounds two f32, the upper first, to them, and a pair of ones."""
+_ROUNDED_PAIRS = {F16: "llvm.nvvm.ff2f16x2.rn", BF16: "llvm.nvvm.ff2bf16x2.rn"}
+"""What rounds two f32, the upper first, to elements in a register."""
 
-    rounding: str
-    ones: int
-
-
-_PAIRS = {
-    F16: _Pairs("llvm.nvvm.ff2f16x2.rn", 0x3C003C00),
-    BF16: _Pairs("llvm.nvvm.ff2bf16x2.rn", 0x3F803F80),
-}
+_ONES = {F16: 0x3C003C00, BF16: 0x3F803F80, F32: 0x3F800000}
+"""A register of ones."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +86,18 @@ class _Rows:
 def emit_tensor_attention(context: KernelContext, stages: Stages) -> Grid | None:
     """Emits a region of these stages; None where tensor cores do not multiply its elements, where operands are no
     lines of whole vectors, or if no tile fits a block."""
-    factors = [*stages.scores.inputs, *stages.mixed.inputs]
-    element, *others = (memory_type(tensor_type(value).get_element_type()) for value in factors)
-    mma = select_mma(context.target, element, element, F32)
-    if element not in _PAIRS or set(others) != {element} or mma is None or not has_asynchronous_copies(context.target):
+    products = stages.scores, stages.mixed
+    element, *others = (
+        memory_type(tensor_type(value).get_element_type()) for product in products for value in product.inputs
+    )
+    as_tf32 = all(product.attributes.get(MULTIPLY_TYPE) == tf32 for product in products)
+    mma = select_mma(context.target, element, element, F32, rounds_f32=as_tf32)
+    if set(others) != {element} or mma is None or not has_asynchronous_copies(context.target):
         return None
     *batches, rows, columns = shape_of(stages.scores.res[0])
     depth, width = stages.scores.get_static_loop_ranges()[-1], shape_of(stages.mixed.res[0])[-1]
-    memory = nvptx.shared_bytes(context.target)
-    tile = choose_tensor_attention_tile(math.prod(batches), rows, columns, depth, width, memory)
+    sizes = AttentionSizes(math.prod(batches), rows, columns, depth, width, bits_of(element) // 8)
+    tile = choose_tensor_attention_tile(sizes, nvptx.shared_bytes(context.target))
     if tile is None or any(size % SQUARE for size in (columns, depth, width)):
         return None
     emitter = _TensorAttention(context, stages, tile, mma)
@@ -120,9 +118,14 @@ class _TensorAttention:
             self._access(stages.scores, 1),
             self._access(stages.mixed, 1),
         )
-        self.query = SharedMatrix(query, row, inner, tile.rows, depth, self.rows, depth, is_left=True)
-        self.keys = SharedMatrix(keys, column, inner, tile.columns, depth, self.columns, depth)
-        self.values = SharedMatrix(values, column, inner, width, tile.columns, width, self.columns)
+        size = bits_of(mma.element) // 8
+        # Lanes have the weights of neighbouring columns: 16-bit elements in one register, as products want them; of
+        # 32-bit ones those of columns 2t and 2t + 1 stand for k of t and t + 4.
+        self.query = SharedMatrix(query, row, inner, tile.rows, depth, self.rows, depth, size, is_left=True)
+        self.keys = SharedMatrix(keys, column, inner, tile.columns, depth, self.columns, depth, size)
+        self.values = SharedMatrix(
+            values, column, inner, width, tile.columns, width, self.columns, size, neighbours=size == 4
+        )
 
     def _access(self, generic: GenericOp, operand: int) -> Access:
         return Access.of(self.context.tensor(generic.inputs[operand]), generic.indexing_maps.data[operand].data)
@@ -139,7 +142,7 @@ class _TensorAttention:
         lane = lane_index(f)
         self.group, self.place = f.udiv(lane, i64(4)), f.urem(lane, i64(4))
         self.warp_row = f.mul(f.udiv(thread_index(f), i64(WARP)), i64(tile.down * ROWS))
-        query_lane = f.add(self.query.lane_offset(f), self._query_offset(self.warp_row))
+        query_lane = f.add(self.query.lane_offset(f), f.mul(self.warp_row, i64(self.query.offset(1, 0))))
         self.key_lane, self.value_lane = self.keys.lane_offset(f), self.values.lane_offset(f)
         tiles = [*self.batches, -(-self.rows // tile.rows)]
         with block_tiles(f, math.prod(tiles)) as loop:
@@ -182,16 +185,14 @@ class _TensorAttention:
         self.keys.copy(f, target, self.threads, batch, column, i64(0), stage)
         self.values.copy(f, target, self.threads, batch, i64(0), column, f.gep(stage, self.keys.bytes))
 
-    def _query_offset(self, row: Value) -> Value:
-        return self.f.mul(row, i64(self.query.outer_pitch))
-
     def _query_fragments(self, query: Value) -> list[list[list[Value]]]:
         """The registers of the warp's squares [rows][depth]."""
-        squares = [[(i * ROWS, k) for k in range(0, self.depth, SQUARE)] for i in range(self.tile.down)]
+        steps = range(0, self.depth, self.query.k_square)
+        squares = [[(i * ROWS, k) for k in steps] for i in range(self.tile.down)]
         return [[self._registers(self.query.load(self.f, query, *square)) for square in line] for line in squares]
 
     def _registers(self, words: Iterable[Value]) -> list[Value]:
-        return [self.f.bitcast(word, self.mma.register) for word in words]
+        return [self.mma.register_of(self.f, word) for word in words]
 
     # A tile of keys and values
 
@@ -219,7 +220,7 @@ class _TensorAttention:
                 greatest.append(largest)
                 factors.append(self._exponential(f.fsub(before.greatest[half], largest)))
                 pairs.append(packed)
-            # Of 16 columns: the pairs of both halves of the rows in the first 8 columns, then in the others.
+            # Of a step of k: the first register of each half of the rows, then the second.
             weights.append(
                 [[pairs[half][j + k] for k in (0, 1) for half in _HALVES] for j in range(0, len(pairs[0]), 2)]
             )
@@ -233,9 +234,9 @@ class _TensorAttention:
         f, tile = self.f, self.tile
         zero = f.const(F32, 0.0)
         sums = [[[zero] * 4 for _ in range(tile.columns // COLUMNS)] for _ in range(tile.down)]
-        for step in range(self.depth // SQUARE):
+        for step in range(self.depth // self.keys.k_square):
             for j in range(0, tile.columns, SQUARE):
-                square = self._registers(self.keys.load(f, keys, j, step * SQUARE))
+                square = self._registers(self.keys.load(f, keys, j, step * self.keys.k_square))
                 for i in range(tile.down):
                     for half in range(SQUARE // COLUMNS):
                         place = j // COLUMNS + half
@@ -244,14 +245,14 @@ class _TensorAttention:
         return sums
 
     def _mixed(self, values: Value, weights: list[list[list[Value]]], state: list[_Rows]) -> list[_Rows]:
-        """The state with products of weights [rows][columns / 16] and values, and weights themselves, added."""
+        """The state with products of weights [rows][steps of k] and values, and weights themselves, added."""
         f = self.f
-        ones = [f.bitcast(f.const(I32, _PAIRS[self.mma.element].ones), self.mma.register)] * 2
+        ones = [f.bitcast(f.const(I32, _ONES[self.mma.element]), self.mma.register)] * 2
         totals = [[total for total in each.totals for _ in range(2)] for each in state]
         sums = [list(each.sums) for each in state]
-        for step in range(self.tile.columns // SQUARE):
+        for step in range(self.tile.columns // self.values.k_square):
             for n in range(0, self.width, SQUARE):
-                square = self._registers(self.values.load(f, values, n, step * SQUARE))
+                square = self._registers(self.values.load(f, values, n, step * self.values.k_square))
                 for i, line in enumerate(sums):
                     for half in range(SQUARE // COLUMNS):
                         place = n // COLUMNS + half
@@ -289,11 +290,20 @@ class _TensorAttention:
         weights: list[Value] = []
         for value, is_there in zip(changed, there, strict=True):
             lower, upper = (self._exponential(f.fsub(f.extract(value, lane), largest)) for lane in range(2))
-            pair = f.call(vector_type(self.mma.element, 2), _PAIRS[self.mma.element].rounding, [upper, lower])
-            bits = f.bitcast(pair, I32)
-            bits = bits if is_there is None else f.select(is_there, bits, f.const(I32, 0))
-            weights.append(f.bitcast(bits, self.mma.register))
+            weights += self._rounded(lower, upper, is_there)
         return largest, weights
+
+    def _rounded(self, lower: Value, upper: Value, is_there: Value | None) -> list[Value]:
+        """Weights of neighbouring columns as registers, zero where those are not there."""
+        f, element = self.f, self.mma.element
+        if element == F32:
+            words = [f.bitcast(each, I32) for each in (lower, upper)]
+        else:
+            pair = f.call(vector_type(element, 2), _ROUNDED_PAIRS[element], [upper, lower])
+            words = [f.bitcast(pair, I32)]
+        if is_there is not None:
+            words = [f.select(is_there, word, f.const(I32, 0)) for word in words]
+        return self._registers(words)
 
     def _exponential(self, value: Value) -> Value:
         power = self.f.fmul(value, self.f.const(F32, math.log2(math.e)))
