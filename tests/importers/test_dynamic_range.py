@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.importers.quantized_data import Quantized, seeds, weights
-from tests.importers.tflite_builder import Array, run_imported, run_reference, single_operator
+from tests.importers.tflite_builder import Array, ModelBuilder, run_imported, run_reference, single_operator
 
 EPS = float(np.finfo(np.float32).eps)
 few = settings(max_examples=40, deadline=None)
@@ -58,9 +58,12 @@ def check(
     axes: tuple[int, ...],
     asymmetric: bool,
     channels: int = 0,
+    rectified: bool = False,
 ) -> None:
     """Ours and LiteRT's results differ by no more than what the elements may differ by, times the weights."""
     model, arrays = single_operator(name, [x, weight, bias], np.float32, options, constants=[1, 2], version=5)
+    if rectified:
+        model, x = behind_relu(name, x, weight, bias, options), np.maximum(x, 0)
     (ours,), (reference,) = run_imported(model, arrays), run_reference(model, arrays)
     values, quantization = weight
     along = [-1 if axis == channels else 1 for axis in range(values.ndim)]
@@ -76,6 +79,16 @@ def check(
     # The bound itself is computed in f32.
     assert ours.shape == reference.shape
     assert (np.abs(ours.astype(np.float64) - reference) <= 1.01 * bound).all()
+
+
+def behind_relu(name: str, x: Array, weight: Quantized, bias: Array, options: Any) -> bytes:
+    """A model in which the operator reads what a RELU makes of its argument."""
+    model = ModelBuilder()
+    argument, positive, result = (model.tensor(np.float32, shape) for shape in (x.shape, x.shape, []))
+    model.operator("RELU", [argument], [positive])
+    weights = model.tensor(np.int8, weight[0].shape, data=weight[0], **weight[1])
+    model.operator(name, [positive, weights, model.constant(bias, np.float32)], [result], options, version=5)
+    return model.build([argument], [result])
 
 
 def biases(draw: st.DataObject, channels: int) -> Array:
@@ -120,6 +133,23 @@ def test_depthwise_conv_2d(data: st.DataObject, stride: int, multiplier: int) ->
     options = schema.DepthwiseConv2DOptionsT(padding=1, strideH=stride, strideW=stride, depthMultiplier=multiplier)
     arguments = {"axes": (1, 2, 3), "asymmetric": True, "channels": 3}
     check("DEPTHWISE_CONV_2D", x, weight, biases(data, 3 * multiplier), options, **arguments)
+
+
+@few
+@given(st.data(), st.booleans(), st.booleans(), st.integers(1, 2), st.booleans())
+def test_behind_a_relu(data: st.DataObject, depthwise: bool, per_channel: bool, stride: int, padded: bool) -> None:
+    """No element is negative, so that the zero point is known, and images may be padded."""
+    x = data.draw(activations([2, 8, 7, 5]))
+    window = {"padding": 0 if padded else 1, "strideH": stride, "strideW": stride}
+    if depthwise:
+        weight = data.draw(weights([1, 3, 3, 5], 3, per_channel=True))
+        options: Any = schema.DepthwiseConv2DOptionsT(depthMultiplier=1, **window)
+        arguments = {"axes": (1, 2, 3), "asymmetric": True, "channels": 3, "rectified": True}
+        check("DEPTHWISE_CONV_2D", x, weight, biases(data, 5), options, **arguments)
+        return
+    weight = data.draw(weights([6, 3, 3, 5], 0, per_channel))
+    options = schema.Conv2DOptionsT(**window)
+    check("CONV_2D", x, weight, biases(data, 6), options, axes=(1, 2, 3), asymmetric=per_channel, rectified=True)
 
 
 @few

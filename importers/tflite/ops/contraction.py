@@ -6,8 +6,8 @@ Three kinds of arithmetic, told by the element types of input and weight:
 - integer x integer: a 32-bit (for 16-bit activations 48-bit) accumulator that holds the bias, then one rescale to the
   output's step, per channel where the weights are (`kernels/kernel_util.cc`, PopulateConvolutionQuantizationParams).
 - float x integer weights (dynamic range): as LiteRT's hybrid kernels, the activations are rounded to int8 at run time,
-  and the 32-bit sums scaled back. Where LiteRT has no such kernel, or the window reaches over the border of an image
-  whose zero point only a call knows, the weights are cast, and their scale multiplies the result: the exact product.
+  and the 32-bit sums scaled back. Where LiteRT has no such kernel, or windows reach over the border of an image whose
+  zero point only a call knows, the weights are cast, and their scale multiplies the result: the exact product.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...registry import shape_of
 from ..fixed_point import Array
 from ..legalization import Context, Operator, Tensor
 from .activation import fused_activation
-from .dynamic_range import round_to_int8
+from .dynamic_range import Rounded, is_clamped_at_zero, round_to_int8
 from .shaping import reshape
 
 MakeOperation = Callable[[SSAValue, SSAValue, SSAValue, SSAValue, SSAValue, Attribute], SSAValue]
@@ -42,7 +42,10 @@ class Rounding:
     """Elements along these axes of the input do."""
 
     asymmetric: bool
-    """Whether there is a zero point; no element outside of the input may then be read."""
+    """Whether the range is widened to hold zero, and no more, so that there is a zero point."""
+
+    padded: bool = False
+    """Whether elements outside of the input are read. They are zero: a constant, unless only a call knows its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,34 +115,51 @@ class Contraction:
         quantization = self.op.input(1).quantization
         if quantization is None:
             context.unsupported(f"weights of type {element_of(weight)} without scales")
-        scales = quantization.scale.astype(np.float32)
-        known, zero_point = self.op.input(1).data, _zero_point(context, self.op.input(1))
-        zero = context.constant(np.zeros(1, np.float32))
-        if self.rounding is None or zero_point or known is None or element_of(weight) != i8:
-            wide = cast(context, weight, f32)
-            if zero_point:
-                wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))
-            result = make(x, wide, zero, zero, zero, f32)
-            factors = context.constant(_along_channels(scales, result))
+        rounding, weights = self._rounding_of(x), self.op.input(1).data
+        if rounding is None or weights is None or element_of(weight) != i8 or _zero_point(context, self.op.input(1)):
+            result, step = self._in_float(context, x, weight, make), None
         else:
-            rounded = round_to_int8(context, x, self.rounding.axes, asymmetric=self.rounding.asymmetric)
-            none, no_bias = context.zero_point(0, i8), context.zero_point(0, i32)
-            result = make(rounded.values, weight, no_bias, none, none, i32)
-            if rounded.zero_point is not None:
-                depth = tuple(axis for axis in range(known.ndim) if axis != self.channels)
-                sums = known.sum(axis=depth, dtype=np.int32)
-                sums = context.constant(_along_channels(sums, result))
-                offset = context.add(tosa.MulOp(cast(context, rounded.zero_point, i32), sums, context.zero_shift()))
-                result = context.add(tosa.SubOp(result, offset))
-            result = cast(context, result, f32)
-            scales = context.constant(_along_channels(scales, result))
-            factors = context.add(tosa.MulOp(rounded.step, scales, context.zero_shift()))
-        result = context.add(tosa.MulOp(result, factors, context.zero_shift()))
+            rounded = round_to_int8(context, x, rounding.axes, asymmetric=rounding.asymmetric)
+            result, step = self._rounded(context, rounded, weights, weight, make), rounded.step
+        scales = context.constant(_along_channels(quantization.scale.astype(np.float32), result))
+        result = context.add(tosa.MulOp(result, scales, context.zero_shift()))
+        if step is not None:
+            result = context.add(tosa.MulOp(result, step, context.zero_shift()))
         bias = self.op.optional_input(self.bias)
         if bias is None:
             return result
         along_channels = [1] * (len(shape_of(result)) - 1) + [-1]
         return context.add(tosa.AddOp(result, reshape(context, context.value(bias), along_channels)))
+
+    def _in_float(self, context: Context, x: SSAValue, weight: SSAValue, make: MakeOperation) -> SSAValue:
+        """The product with integer weights, whose scale is left out."""
+        wide = cast(context, weight, f32)
+        if zero_point := _zero_point(context, self.op.input(1)):
+            wide = context.add(tosa.SubOp(wide, context.splat(zero_point, like=wide)))
+        zero = context.zero_point(0, f32)
+        return make(x, wide, zero, zero, zero, f32)
+
+    def _rounded(self, context: Context, x: Rounded, weights: Array, weight: SSAValue, make: MakeOperation) -> SSAValue:
+        """The product of integers in f32; `weights` are the elements of `weight`.
+
+        A zero point that only a call knows, z, is taken from the sums: Σ (x - z) w = Σ x w - z Σ w.
+        """
+        zero_point = x.zero_point
+        input_zp = context.zero_point(zero_point if isinstance(zero_point, int) else 0, i8)
+        result = make(x.values, weight, context.zero_point(0, i32), input_zp, context.zero_point(0, i8), i32)
+        if not isinstance(zero_point, int):
+            depth = tuple(axis for axis in range(weights.ndim) if axis != self.channels)
+            sums = context.constant(_along_channels(weights.sum(axis=depth, dtype=np.int32), result))
+            offset = context.add(tosa.MulOp(cast(context, zero_point, i32), sums, context.zero_shift()))
+            result = context.add(tosa.SubOp(result, offset))
+        return cast(context, result, f32)
+
+    def _rounding_of(self, x: SSAValue) -> Rounding | None:
+        """How `x` is to be rounded to int8; None where its padding would be no constant."""
+        rounding = self.rounding
+        if rounding is not None and rounding.asymmetric and rounding.padded and not is_clamped_at_zero(x):
+            return None
+        return rounding
 
     def _bias(self, context: Context, element_type: Attribute) -> SSAValue:
         """The bias as a vector of `element_type`; one zero where the operator has none."""

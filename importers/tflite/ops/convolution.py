@@ -141,10 +141,10 @@ def transpose_conv(op: Operator, context: Context) -> SSAValue:
     return Contraction(op, options.FusedActivationFunction(), input=2, bias=3).emit(context, x, weight, make)
 
 
-def _of_images(kernel: Sequence[int], padding: int, asymmetric: bool) -> Rounding | None:
-    """Each image has one step. With a zero point, which only a call knows, none may be padded: padding is constant."""
+def _of_images(kernel: Sequence[int], padding: int, asymmetric: bool) -> Rounding:
+    """Each image has one step."""
     padded = padding == tflite.Padding.SAME and any(extent > 1 for extent in kernel)
-    return None if asymmetric and padded else Rounding(axes=(1, 2, 3), asymmetric=asymmetric)
+    return Rounding(axes=(1, 2, 3), asymmetric=asymmetric, padded=padded)
 
 
 def _weight_shape(context: Context, op: Operator, weight: SSAValue, rank: int = 4) -> tuple[int, ...]:

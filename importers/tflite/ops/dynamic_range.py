@@ -33,35 +33,47 @@ class Rounded:
     step: SSAValue
     """f32, the extents of the axes that share a step are 1."""
 
-    zero_point: SSAValue | None
-    """i8, of the shape of `step`; None where it is 0."""
+    zero_point: SSAValue | int
+    """A number where all steps have the same; else i8, of the shape of `step`."""
 
 
 def round_to_int8(context: Context, x: SSAValue, axes: Sequence[int], *, asymmetric: bool) -> Rounded:
     """`x` (f32) rounded to int8, with one step for all elements along `axes`."""
-    low, high = (_reduce(context, kind, x, axes) for kind in (tosa.ReduceMinOp, tosa.ReduceMaxOp))
-    none = context.splat(0.0, like=x)
+    greatest, none = _reduce(context, tosa.ReduceMaxOp, x, axes), context.splat(0.0, like=x)
     if not asymmetric:
-        low = context.add(tosa.SubOp(none, low))
-        extent, steps = context.add(tosa.MaximumOp(low, high)), 127
-    else:
-        low = context.add(tosa.MinimumOp(low, none))
-        high = context.add(tosa.MaximumOp(high, none))
-        extent, steps = context.add(tosa.SubOp(high, low)), 255
-    extent = context.add(tosa.MaximumOp(extent, context.splat(_LEAST_RANGE, like=x)))
-    step = context.add(tosa.MulOp(extent, context.splat(1 / steps, like=x), context.zero_shift()))
-    inverse = context.add(tosa.ReciprocalOp(step))
-    scaled = context.add(tosa.MulOp(x, inverse, context.zero_shift()))
-    if not asymmetric:
-        return Rounded(cast(context, scaled, i8), step, None)
-    below = context.add(tosa.MulOp(low, inverse, context.zero_shift()))
-    zero_point = cast(context, context.add(tosa.SubOp(context.splat(-128.0, like=x), below)), i8)
-    shifted = context.add(tosa.AddOp(scaled, cast(context, zero_point, f32)))
+        opposite = context.add(tosa.SubOp(none, _reduce(context, tosa.ReduceMinOp, x, axes)))
+        step, inverse = _step(context, context.add(tosa.MaximumOp(greatest, opposite)), 127)
+        return Rounded(cast(context, _times(context, x, inverse), i8), step, 0)
+    high = context.add(tosa.MaximumOp(greatest, none))
+    if is_clamped_at_zero(x):
+        step, inverse = _step(context, high, 255)
+        shifted = context.add(tosa.AddOp(_times(context, x, inverse), context.splat(-128.0, like=x)))
+        return Rounded(cast(context, shifted, i8), step, -128)
+    low = context.add(tosa.MinimumOp(_reduce(context, tosa.ReduceMinOp, x, axes), none))
+    step, inverse = _step(context, context.add(tosa.SubOp(high, low)), 255)
+    below = context.add(tosa.SubOp(context.splat(-128.0, like=x), _times(context, low, inverse)))
+    zero_point = cast(context, below, i8)
+    shifted = context.add(tosa.AddOp(_times(context, x, inverse), cast(context, zero_point, f32)))
     return Rounded(cast(context, shifted, i8), step, zero_point)
 
 
+def _step(context: Context, extent: SSAValue, steps: int) -> tuple[SSAValue, SSAValue]:
+    """`extent` divided into `steps`: one of them, and its inverse."""
+    extent = context.add(tosa.MaximumOp(extent, context.splat(_LEAST_RANGE, like=extent)))
+    step = _times(context, extent, context.splat(1 / steps, like=extent))
+    return step, context.add(tosa.ReciprocalOp(step))
+
+
+def _times(context: Context, x: SSAValue, factor: SSAValue) -> SSAValue:
+    return context.add(tosa.MulOp(x, factor, context.zero_shift()))
+
+
+def is_clamped_at_zero(x: SSAValue) -> bool:
+    """Whether no element is negative, as behind a ReLU: the least value is then that zero which the range must hold."""
+    return isinstance(x.owner, tosa.ClampOp) and x.owner.min_val.value.data >= 0
+
+
 def _reduce(context: Context, kind: Callable[..., Operation], x: SSAValue, axes: Sequence[int]) -> SSAValue:
-    """The innermost axis first: what is left of it is small."""
     for axis in sorted(axes, reverse=True):
         x = context.add(kind(x, axis=axis))
     return x
