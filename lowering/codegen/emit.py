@@ -194,9 +194,9 @@ class Function(Arithmetic):
             f"ptr align {_natural_align(type)} {pointer.text}, {mask.type} {mask.text})"
         )
 
-    def prefetch(self, pointer: Value) -> None:
-        """Brings the cache line at `pointer` closer; any address will do."""
-        self._lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 3, i32 1)")
+    def prefetch(self, pointer: Value, level: int = 1) -> None:
+        """Brings the cache line at `pointer` to that level of cache; any address will do."""
+        self._lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer.text}, i32 0, i32 {4 - level}, i32 1)")
 
     def alloca(self, size: int, align: int = 64) -> Value:
         """`size` bytes on the stack, for the whole call."""
@@ -333,7 +333,9 @@ def _known_trips(lower: Value, upper: Value, step: Value) -> int | None:
 
 
 def _known_align(type: str, pointer: Value) -> int:
-    return max(_natural_align(type), pointer.multiple)
+    """At most the greatest power of two that divides the size: LLVM widens what is aligned to more, beyond the end."""
+    size = bits_of(type) * lanes_of(type) // 8
+    return max(_natural_align(type), gcd(pointer.multiple, size & -size))
 
 
 def _without_attributes(type: str) -> str:

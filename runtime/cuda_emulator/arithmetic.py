@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .program import Program, Step, dtype_of, unknown
-from .ptx import WIDTHS, Instruction
+from .ptx import PACKED, WIDTHS, Instruction
 
 Function = Callable[..., Any]
 
@@ -137,9 +137,23 @@ def _check(instruction: Instruction) -> None:
         raise unknown(instruction)
 
 
+def _packed(function: Function, type: str) -> Function:
+    """`function` of numbers of `type` on pairs of them in 32 bits."""
+    part = dtype_of(type)
+
+    def apply(*pairs: Any) -> Any:
+        spread = [np.ascontiguousarray(pair).view(part) for pair in np.broadcast_arrays(*map(np.atleast_1d, pairs))]
+        return np.ascontiguousarray(function(*spread), part).view(np.uint32)
+
+    return apply
+
+
 def decode_binary(program: Program, instruction: Instruction) -> Step:
     _check(instruction)
     type = instruction.type
+    if type in PACKED and type != "bf16x2":
+        function = _packed(_BINARY[instruction.opcode], PACKED[type])
+        return _apply(program, instruction, function, ["b32", "b32"], "b32")
     return _apply(program, instruction, _BINARY[instruction.opcode], [type, type], type)
 
 
@@ -168,6 +182,8 @@ def decode_multiply(program: Program, instruction: Instruction) -> Step:
     if type.startswith("f"):
         _check(instruction)
         function = fused_multiply_add if add else np.multiply
+        if type in PACKED:
+            return _apply(program, instruction, _packed(function, PACKED[type]), ["b32"] * (2 + add), "b32")
         return _apply(program, instruction, function, [type] * (2 + add), type)
     mode = instruction.modifiers[0]
     functions: dict[str, Function] = {"lo": np.multiply, "hi": _multiply_high, "wide": _multiply_wide}

@@ -7,6 +7,7 @@ import struct
 
 from ..errors import MalformedFileError
 from .ptx import (
+    UNUSED,
     WIDTHS,
     Address,
     Immediate,
@@ -264,7 +265,7 @@ class _Parser:
             offset = 0
             if self._accept("+") or self._kind == "integer":  # [%r1+4] or [%r1-4]
                 offset = self._integer()
-            coordinates: tuple[Register | Immediate, ...] = ()
+            coordinates: tuple[Register | Immediate | Symbol, ...] = ()
             if self._accept(","):
                 self._expect("{")
                 coordinates = self._elements()
@@ -272,12 +273,12 @@ class _Parser:
             return Address(base, offset, coordinates)
         return Vector(self._elements()) if self._accept("{") else self._simple()
 
-    def _elements(self) -> tuple[Register | Immediate, ...]:
+    def _elements(self) -> tuple[Register | Immediate | Symbol, ...]:
         """What is in braces, of which the first was taken."""
-        elements: list[Register | Immediate] = []
+        elements: list[Register | Immediate | Symbol] = []
         while not self._accept("}"):
             element = self._simple()
-            if isinstance(element, Symbol):
+            if isinstance(element, Symbol) and element.name != UNUSED:
                 raise self._error(f"{element.name!r} is no element of a vector")
             elements.append(element)
             self._accept(",")

@@ -19,7 +19,7 @@ from .copies import PendingCopies
 from .flights import Warpgroups
 from .memory import LOCAL_BASE, PARAMETER_BASE, SHARED_BASE, AccessError, GlobalMemory, WindowMemory
 from .order import Order
-from .ptx import WIDTHS, Immediate, Instruction, Kernel, Operand, Register, Symbol
+from .ptx import UNUSED, WIDTHS, Immediate, Instruction, Kernel, Operand, Register, Symbol
 
 Array = npt.NDArray[Any]
 Mask: TypeAlias = Array | None
@@ -140,6 +140,8 @@ class Program:
 
     def write(self, operand: Operand, type: str) -> Writer:
         """What puts a value of `type` into a register, extended by its sign or by zeros where that is wider."""
+        if operand == Symbol(UNUSED):
+            return lambda value, mask: None
         if not isinstance(operand, Register) or operand.name not in self.registers:
             raise UnsupportedError("the emulator cannot write", [f"to the operand {operand}"])
         array = self.registers[operand.name]

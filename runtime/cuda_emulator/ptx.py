@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 WIDTHS = {"pred": 1, **{f"{kind}{8 * size}": size for kind in "bsu" for size in (1, 2, 4, 8)}}
-WIDTHS |= {"f16": 2, "bf16": 2, "f32": 4, "f64": 8, "f16x2": 4, "bf16x2": 4}
-"""Bytes of each fundamental type (chapter 5.2)."""
+WIDTHS |= {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
+PACKED = {"s16x2": "s16", "u16x2": "u16", "f16x2": "f16", "bf16x2": "bf16"}
+"""Packed types (chapter 5.2.3) and the type of each of their two numbers."""
+WIDTHS |= {type: 4 for type in PACKED}
+"""Bytes of each fundamental type (chapter 5.2) and packed one."""
+
+UNUSED = "_"
+"""In the place of a register of a vector: what would go there is dropped (chapter 9.7.9.8)."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,14 @@ class Address:
 
     base: Register | Symbol | Immediate
     offset: int = 0
-    coordinates: tuple[Register | Immediate, ...] = ()
+    coordinates: tuple[Register | Immediate | Symbol, ...] = ()
 
 
 @dataclass(frozen=True)
 class Vector:
-    """`{%r1, %r2}`."""
+    """`{%r1, %r2}`, or `{%r1, _}`, where the symbol UNUSED stands for no register."""
 
-    elements: tuple[Register | Immediate, ...]
+    elements: tuple[Register | Immediate | Symbol, ...]
 
 
 Operand: TypeAlias = Register | Immediate | Symbol | Address | Vector

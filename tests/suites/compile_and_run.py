@@ -1,11 +1,12 @@
 """Tosaic as the system under test of third-party suites: a `.tflite` or `.tosa` and its inputs to its outputs.
 
-Through every stage to the machine code of this CPU. `run` raises NotImplementedError for what is valid but not
-supported, which the runner counts as skipped.
+Through every stage to the machine code of this CPU, or of the device that `TOSAIC_DEVICE` names. `run` raises
+NotImplementedError for what is valid but not supported, which the runner counts as skipped.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def run(model_path: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
             module = tosaic.tosa.read(path)
         else:
             module = tosaic.importers.import_model(path, shapes=[array.shape for array in inputs])
-        artifact = tosaic.lowering.compile(module, devices=["cpu:1"])
+        artifact = tosaic.lowering.compile(module, devices=[os.environ.get("TOSAIC_DEVICE", "cpu:1")])
     except UnsupportedError as error:
         raise NotImplementedError(str(error)) from None
     with tosaic.runtime.load(artifact) as program:

@@ -26,6 +26,12 @@ EMULATORS = {
     "riscv64": "qemu-riscv64",
     "spacemit-x60": "qemu-riscv64",
 }
+GPUS = ["cuda-emulator@sm_75", "cuda-emulator@sm_90a"]
+"""The oldest compute capability, and the one with most kernels of its own."""
+
+HUGE_WINDOW = "conv2d_8192x2"
+"""One case whose window has 16384 taps, nearly all of them padding: more than the emulator does in minutes."""
+
 EMULATOR_FAILS = 8
 """Cases of a suite that may be skipped because the emulator fails at them."""
 PASSED = {
@@ -83,6 +89,22 @@ def test_a_sample(suites: Path, suite: str) -> None:
 @pytest.mark.parametrize("suite", PASSED)
 def test_in_full(suites: Path, suite: str) -> None:
     assert run(suites, suite)["pass"] >= PASSED[suite]
+
+
+@pytest.mark.parametrize("suite", ["tosa_int", "tosa_fp", "tflite"])
+@pytest.mark.parametrize("device", GPUS)
+def test_a_sample_on_an_emulated_gpu(monkeypatch: pytest.MonkeyPatch, suites: Path, device: str, suite: str) -> None:
+    monkeypatch.setenv("TOSAIC_DEVICE", device)
+    assert run(suites, suite, "--timeout", "300", "--sample", "6", "--seed", "3")["pass"] >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["tosa_int", "tosa_fp", "tflite", "tflite_ops"])
+@pytest.mark.parametrize("device", GPUS)
+def test_in_full_on_an_emulated_gpu(monkeypatch: pytest.MonkeyPatch, suites: Path, device: str, suite: str) -> None:
+    monkeypatch.setenv("TOSAIC_DEVICE", device)
+    too_long = ["--exclude", HUGE_WINDOW] if suite == "tosa_int" else []
+    assert run(suites, suite, "--timeout", "300", *too_long)["pass"] >= PASSED[suite] - len(too_long) // 2
 
 
 def run_emulated(monkeypatch: pytest.MonkeyPatch, suites: Path, target: str, suite: str, *options: str) -> Counter[str]:

@@ -56,6 +56,33 @@ def test_integers(name: str, type: str) -> None:
     assert apply(f"{name}.{type}", [type, type], type, [left, right]).tolist() == expected
 
 
+@pytest.mark.parametrize("type", ["s16", "u16"])
+@pytest.mark.parametrize("name", ["add", "min", "max"])
+def test_pairs_of_integers(name: str, type: str) -> None:
+    """`max.s16x2` is two `max.s16`, whatever carries or signs there are between them."""
+    left, right = _pairs(type)
+    even = slice(None, left.size // 2 * 2)
+    left, right = left[even], right[even]
+    pairs = [np.ascontiguousarray(each).view(np.uint32) for each in (left, right)]
+    got = np.asarray(apply(f"{name}.{type}x2", ["b32", "b32"], "b32", pairs), np.uint32).view(np.uint16)
+    expected = [_BINARY[name](int(a), int(b)) & 0xFFFF for a, b in zip(left, right, strict=True)]
+    assert got.tolist() == expected
+
+
+@pytest.mark.parametrize(("name", "function"), [("add.rn", np.add), ("mul.rn", np.multiply)])
+def test_pairs_of_halves(name: str, function: Callable[..., Array]) -> None:
+    halves = np.random.default_rng(0).normal(0, 100, (2, 64)).astype(np.float16)
+    pairs = [half.view(np.uint32) for half in halves]
+    got = np.asarray(apply(f"{name}.f16x2", ["b32", "b32"], "b32", pairs), np.uint32).view(np.float16)
+    np.testing.assert_array_equal(got, function(*halves))
+
+
+def test_what_an_underscore_stands_for_is_dropped() -> None:
+    words = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
+    high = "mov.b32 {{_, %rs7}}, {0}; cvt.u32.u16 {out}, %rs7;"
+    assert apply(high, ["b32"], "b32", [words]).tolist() == [0x1234, 0x9ABC]
+
+
 @pytest.mark.parametrize("left", ["s32", "u32"])
 @pytest.mark.parametrize("right", ["s32", "u32"])
 def test_four_products_of_bytes_are_added(left: str, right: str) -> None:
