@@ -12,7 +12,7 @@ from math import gcd
 from ..arithmetic import i64
 from ..emit import Function, Loop
 from ..extent import Extent, emit_extent
-from ..types import I32, PTR, Value
+from ..types import I32, PTR, Value, bits_of, vector_type
 
 WARP = 32
 """Lanes of a warp."""
@@ -99,7 +99,21 @@ def block_threads(f: Function, total: Extent, threads: int) -> Iterator[Loop]:
 
 
 def shuffle_xor(f: Function, value: Value, mask: int) -> Value:
-    """The 32-bit value that the lane whose index differs in the bits of `mask` holds; the whole warp takes part."""
-    bits = f.bitcast(value, I32)
-    arguments = [_ALL_LANES, bits, f.const(I32, mask), f.const(I32, WARP - 1)]
-    return f.bitcast(f.call(I32, "llvm.nvvm.shfl.sync.bfly.i32", arguments), value.type)
+    """The scalar that the lane whose index differs in the bits of `mask` holds; the whole warp takes part.
+
+    The hardware moves 32 bits: narrower values travel in as many, wider ones in two steps."""
+    width = bits_of(value.type)
+    bits = f.bitcast(value, f"i{width}")
+    if width <= 32:
+        wide = bits if width == 32 else f.cast("zext", bits, I32)
+        moved = _shuffle_word(f, wide, mask)
+        return f.bitcast(moved if width == 32 else f.cast("trunc", moved, f"i{width}"), value.type)
+    halves = f.bitcast(bits, vector_type(I32, 2))
+    for half in range(2):
+        halves = f.insert(halves, _shuffle_word(f, f.extract(halves, half), mask), half)
+    return f.bitcast(halves, value.type)
+
+
+def _shuffle_word(f: Function, word: Value, mask: int) -> Value:
+    arguments = [_ALL_LANES, word, f.const(I32, mask), f.const(I32, WARP - 1)]
+    return f.call(I32, "llvm.nvvm.shfl.sync.bfly.i32", arguments)
