@@ -197,7 +197,7 @@ class _GridReduction(Reduction):
     def _over_team(self, member: Value, own: Value, values: list[Value]) -> list[Value]:
         """What all members have; the first knows it."""
         if not self.by_rows:
-            return self._halve(member, own, values, self.team.members, self.team.results)
+            return self._halve(member, own, values, self.team.members)
         distance = min(self.team.members, WARP) // 2
         while distance:
             values = self._merge(values, [shuffle_xor(self.f, value, distance) for value in values])
@@ -206,18 +206,19 @@ class _GridReduction(Reduction):
             return values
         warps = self.team.members // WARP
         warp, lane = self.f.udiv(member, i64(WARP)), self.f.urem(member, i64(WARP))
-        return self._halve(warp, lane, values, warps, 1)
+        return self._halve(warp, own, values, warps, self.f.icmp("eq", lane, i64(0)))
 
-    def _halve(self, row: Value, column: Value, values: list[Value], rows: int, columns: int) -> list[Value]:
-        """Combines the values of `rows` x `columns` threads by column, the lower half of rows with the upper one, in
-        shared memory; threads of other columns look on."""
-        f = self.f
+    def _halve(
+        self, row: Value, column: Value, values: list[Value], rows: int, takes_part: Value | None = None
+    ) -> list[Value]:
+        """Combines what `rows` of each team have, the lower half with the upper one, in shared memory. `column` is the
+        team; threads that do not take part look on."""
+        f, columns = self.f, self.team.results
         if rows == 1:
             return values
         stored = [_to_bits(f, value) for value in values]
         sizes = [bits_of(each.type) // 8 * lanes_of(each.type) for each in stored]
         at = [self.memory.allocate(rows * columns * size) for size in sizes]
-        takes_part = None if columns > 1 else f.icmp("eq", column, i64(0))
         place = row if columns == 1 else f.add(f.mul(row, i64(columns)), column)
 
         def address(number: int, further: int) -> Value:
