@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from .collection import collecting_rarely
 from .command_line import App, run
 
 
 def main() -> None:
     """Run `deploy`."""
-    with collecting_rarely():  # What is imported stays, too.
-        run(_load, "deploy")
+    run(_load, "deploy")
 
 
 def _load() -> App:

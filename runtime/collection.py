@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +23,13 @@ def collecting_rarely() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def collect_rarely_until_exit() -> None:
+    """For a command, whose objects stay until its process ends.
+
+    Setting the thresholds back would have the collector look at all of them, and at its exit the interpreter does so
+    once more: a tenth of a compilation together. Frozen ones it leaves to the system.
+    """
+    gc.set_threshold(*_RARELY)
+    atexit.register(gc.freeze)

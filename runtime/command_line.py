@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from .collection import collect_rarely_until_exit
 from .errors import TosaicError
 from .interruption import heed_signals, ignore_signals
 
@@ -32,6 +33,7 @@ class App(Protocol):
 def run(load: Callable[[], App], program: str) -> None:
     """Run the command line application that `load` imports, and end the process with the right exit code."""
     heed_signals()
+    collect_rarely_until_exit()
     try:
         _open_closed_streams()
         try:

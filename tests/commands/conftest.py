@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tosaic.runtime.__main__ import main
+from tosaic.runtime.collection import collecting_rarely
 from tosaic.runtime.interruption import SIGNALS
 
 from tests.runtime import native
@@ -45,7 +46,7 @@ def deploy(
         monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
         handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
         try:
-            with pytest.raises(SystemExit) as ended:
+            with collecting_rarely(), pytest.raises(SystemExit) as ended:  # sets the collector back
                 main()
         finally:
             for number, handler in handlers.items():
