@@ -145,11 +145,11 @@ def tile_output(
 ) -> TileOutput:
     """Where tiles of n0 columns of sums of `root` go.
 
-    Two registers at a time where bytes are looked up: a look-up of 32 takes no longer than one of 16.
+    Two registers at a time where that pays.
     """
     result = memory_type(tensor_type(root.results[0]).get_element_type())
     epilogue, lanes = Epilogue(context, root), product.lanes
-    if n0 % (2 * lanes) == 0 and epilogue.permutes_bytes:
+    if n0 % (2 * lanes) == 0 and epilogue.prefers_pairs:
         lanes *= 2
     return TileOutput(context.target, product.accumulator, lanes, n0, n, result, indices, epilogue)
 

@@ -181,11 +181,11 @@ class Sliding:
         return memory_type(tensor_type(self.epilogue.root.results[0]).get_element_type())
 
     def _finish(self, image: Value, oh: Value, ow: Value, skip: Value, channel: Value, sums: Value) -> None:
-        """Hands a tile to the epilogue, all pixels of one vector of channels after another; where bytes are looked up
-        of two, as a look-up of twice the bytes takes no longer."""
+        """Hands a tile to the epilogue, all pixels of one vector of channels after another, or of two where that
+        pays."""
         f, tile = self.context.f, self.tile
         pairs = tile.vectors % 2 == 0 and self._channels % (2 * tile.lanes) == 0
-        together = 2 if pairs and self.multiplier == 1 and self.epilogue.permutes_bytes else 1
+        together = 2 if pairs and self.multiplier == 1 and self.epilogue.prefers_pairs else 1
         lanes, vectors = together * tile.lanes, i64(tile.vectors)
         if self._channels % tile.channels:
             left = f.sub(i64(self._channels), channel)
