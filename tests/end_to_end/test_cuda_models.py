@@ -61,6 +61,18 @@ def test_f32_on_cuda_cores(zoo_model: ZooModel, name: str, devices: str, place: 
         assert spread(got, expected) < bound
 
 
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("resnet50_f32", ["max_pool*", "matmul 49x512*"]), ("bert_base_f32", ["attention*"])]
+)
+def test_f32_of_large_models_split(zoo_model: ZooModel, name: str, kinds: list[str]) -> None:
+    """Parts of them on CUDA cores; all of their products there would take the emulator half an hour and more."""
+    model = zoo_model(name)
+    place = ",".join([*(f"{kind}=cuda-emulator" for kind in kinds), "*=cpu:1"])
+    bound = 2 * F32_ROUNDING * np.sqrt(2048 * 60)
+    for got, expected in zip(run(model, SPLIT, place), run(model, "cpu:1"), strict=True):
+        assert spread(got, expected) < bound
+
+
 @pytest.mark.parametrize("name", ["resnet50_f32", "bert_base_f32"])
 def test_f32_as_tf32_on_tensor_cores(zoo_model: ZooModel, name: str) -> None:
     """Operands keep 11 bits, where bf16 keeps 8: how a model carries errors of rounding on is its own, but those of
