@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -18,6 +19,12 @@ from .sliding import Sliding
 from .types import I8, I32, Value, bits_of, is_float, memory_type
 from .window import Window
 from .window_tile import Combine, Image, load_lanes, start_of
+
+_CACHED_BYTES = 256 * 1024
+"""Of an image that a level-2 cache holds beside the result: it may be read once for every block of channels. Of larger
+ones all blocks of a row are read while its lines are near, each of which holds parts of several."""
+_KEPT_BYTES = 64 * 1024
+"""On the stack, of filters that are kept interleaved for all blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +101,14 @@ def depthwise_over(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp, imag
     if (image.element, memory_type(filter.element), start.type, multiplier) == (I8, I8, I32, 1):
         tile = dot_tile(target, channels, window)
     combine: Combine
+    kept_bytes: int | None = None
     if tile is not None:
-        buffer = context.f.alloca(DotRows.buffer_bytes(tile, window))
+        size = DotRows.buffer_bytes(tile, window)
+        blocks = -(-channels // tile.channels)
+        if blocks > 1 and size * blocks <= _KEPT_BYTES and math.prod(image.shape[1:]) > _CACHED_BYTES:
+            kept_bytes = size
+            size *= blocks
+        buffer = context.f.alloca(size)
         combine = DotRows(tile, window, filter.pointer, channels, start, buffer, int(image.pad_value))
     else:
         tile = lanewise_tile(target, start.type, image.shape[3], multiplier, out_width)
@@ -110,4 +123,4 @@ def depthwise_over(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp, imag
             kernel_width=kernel_width,
             channels=channels * multiplier,
         )
-    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile)
+    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile, kept_bytes)

@@ -79,6 +79,7 @@ MODELS = Geometry((1, 14, 14, 96), (3, 3), pad=(1, 1, 1, 1))
         MODELS,
         replace(MODELS, strides=(2, 2), pad=(0, 1, 0, 1)),
         replace(MODELS, image=(1, 7, 7, 960)),
+        replace(MODELS, image=(2, 46, 46, 144)),  # too large to be read from a cache for every block of channels
         replace(MODELS, kernel=(5, 5), pad=(2, 2, 2, 2)),
         Geometry((1, 3, 60, 16), (1, 40)),
         Geometry((1, 3, 60, 16), (1, 40), pad=(0, 0, 3, 2)),
