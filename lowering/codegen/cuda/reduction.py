@@ -9,8 +9,8 @@ Sums of f32 are so made of at least as many parts as a CPU's, and always of the 
 
 The floor is what is read, once, by memory; what is far from it is a team that waits for one load after another. Of
 112 x 112 x 16 floats (800 KB, half a microsecond of an A100's memory) a thread for each result waits for 3136 groups of
-loads, 1.3 milliseconds. Teams of 512, in two blocks, wait for seven; what two SMs get from the L2 in a cycle then makes
-it 5 microseconds. How many threads a team has is `choose_team`. Blocks do not share a result: they would have to meet.
+loads, 1.3 milliseconds. Teams of 256, in two blocks, wait for thirteen, 6 microseconds. How many threads a team has is
+`choose_team`. Blocks do not share a result: they would have to meet.
 """
 
 from __future__ import annotations

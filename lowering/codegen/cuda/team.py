@@ -36,7 +36,8 @@ _INDEXING = 6
 """Instructions of a thread, and of each load beside one for an element's conversion and one for its sum."""
 
 _SMALLEST_BLOCK = 128
-_LARGEST_BLOCK = 1024
+_LARGEST_BLOCK = 512
+"""Threads that may have 128 registers each: four vectors of sums and of what is under way, with their addresses."""
 
 
 @dataclass(frozen=True)
