@@ -19,6 +19,9 @@ from .types import Value, bits_of, is_float
 _BODY = 48
 """Multiply-adds that one iteration of the k loop holds at most: more costs compile time and gains nothing."""
 
+LINE_BYTES = 64
+"""Of a cache: what one prefetch brings."""
+
 _OPEN_UNROLL = 4
 """Steps of one iteration where their number is known only at run time: the rest is done one by one."""
 
@@ -78,12 +81,13 @@ class Microkernel:
         accumulate: bool,
         stored: Product | None = None,
         finish: Finish | None = None,
+        ahead: int = 0,
     ) -> Function:
         """name(left, right, sums): adds `steps` steps to the tile at `sums`, or with `accumulate` False overwrites it.
 
         Without `steps` their number is a fourth argument. With `stored`, how the panel in memory would be multiplied,
         `right` is that panel, and what this kernel reads in its place is left at a fourth argument. With `finish` the
-        sums are not stored, but finished.
+        sums are not stored, but finished. With `ahead`, each step brings as many bytes of one more argument nearer.
 
         It is a function of its own so that the whole register file is its own: inlined, the constants of an epilogue
         would be kept in registers across it, and accumulators would be spilled in the innermost loop.
@@ -93,9 +97,12 @@ class Microkernel:
             parameters.append(("i64", "steps"))
         if stored is not None:
             parameters.append(("ptr noalias", "unpacked"))
+        if ahead:
+            assert steps is not None and stored is None and self.segments == 1
+            parameters.append(("ptr", "ahead"))
         f = Function(name, [*parameters, *(finish.parameters if finish else ())], attributes=OUTLINED)
         arguments = f.arguments[: len(parameters)]
-        values = self._sums(f, arguments, steps, stored)
+        values = self._sums(f, arguments, steps, stored, ahead)
         if finish is not None:
             assert not accumulate
             finish.emit(f, values)
@@ -108,16 +115,18 @@ class Microkernel:
             f.store(total, slot, alignment)
         return f
 
-    def _sums(self, f: Function, arguments: list[Value], steps: int | None, stored: Product | None) -> list[Value]:
+    def _sums(
+        self, f: Function, arguments: list[Value], steps: int | None, stored: Product | None, ahead: int
+    ) -> list[Value]:
         """The registers of the tile, row by row."""
         left, right, _, *rest = arguments
-        pointers = [left, right, *([rest.pop()] if stored is not None else [])]
+        pointers = [left, right, *([rest.pop()] if stored is not None or ahead else [])]
         values = [f.zero(self.product.sums)] * (-(-self.m0 // self.product.rows) * self.product.rows * self._vectors)
         if steps is not None and self.segments > 1:
             values = self._segments(f, pointers, values, steps // self.segments, stored)
         else:
             for number, unroll in self._runs(f, steps) if steps is not None else self._open_runs(f, *rest):
-                pointers, values = self._steps(f, pointers, values, number, unroll, stored)
+                pointers, values = self._steps(f, pointers, values, number, unroll, stored, ahead)
         return self._rows_of_pairs(f, values) if self.product.rows == 2 else values
 
     def _segments(
@@ -168,16 +177,21 @@ class Microkernel:
         count: Value,
         unroll: int,
         stored: Product | None,
+        ahead: int = 0,
     ) -> tuple[list[Value], list[Value]]:
         """`count` steps, `unroll` of them an iteration; returns the advanced pointers and the sums."""
         strides = [self.step_stride, self.panel_step_bytes]
         if stored is not None:
             strides = [self.step_stride, self._vectors * stored.right_step, self.panel_step_bytes]
+        elif ahead:
+            strides.append(ahead)
         with f.loop(0, count, unroll, carried=[*pointers, *values]) as loop:
             pointers, values = loop.values[: len(strides)], loop.values[len(strides) :]
+            for line in range(0, unroll * ahead, LINE_BYTES):
+                f.prefetch(f.gep(pointers[2], line), level=2)
             for step in range(unroll):
                 at = [f.gep(pointer, step * stride) for pointer, stride in zip(pointers, strides, strict=True)]
-                values = self._step(f, at, values, stored)
+                values = self._step(f, at[:2] if ahead else at, values, stored)
             advanced = [f.gep(pointer, unroll * stride) for pointer, stride in zip(pointers, strides, strict=True)]
             loop.yield_(*advanced, *values)
         return loop.results[: len(strides)], loop.results[len(strides) :]

@@ -92,6 +92,9 @@ class Product:
         for a, b in zip(left, right, strict=True):
             if self.instruction == "pmaddwd":
                 sums = f.add(sums, f.instruction("pmaddwd", a, b))
+            elif self.instruction == "vdpbf16ps":
+                # Its last operand can be a broadcast from memory, as the left side is where one vector uses it.
+                sums = f.instruction("vdpbf16ps", sums, b, a)
             elif self.instruction is not None:
                 sums = f.instruction(self.instruction, sums, a, b)
             elif is_float(self.accumulator):

@@ -141,6 +141,24 @@ class Sweep:
         product = self.stored or self.kernel.product
         return self.kernel.panel_step_bytes // self.kernel.product.right_step * product.right_step
 
+    @property
+    def _part_bytes(self) -> int:
+        """Bytes of a panel's part, as it lies in memory."""
+        return self.steps // self.k_blocks * self._stored_step_bytes
+
+    @property
+    def _ahead(self) -> int:
+        """Bytes of the part of a panel behind the one at work that each step of a row tile brings to L2.
+
+        A panel that comes from L3 or memory arrives slower than its first row tile could use it, and the others of
+        the block read nothing from there: spread over all of them the same bytes take no time. 0 where they stay in L2
+        anyway, or each part serves one tile only.
+        """
+        resident = self.panels * self._panel_bytes <= _RESIDENT_BYTES and not self.right_is_batched
+        if self.stored is not None or resident or self.kernel.segments > 1 or self.tiles_per_block == 1:
+            return 0
+        return -(-self._stored_step_bytes // self.tiles_per_block)
+
     def emit(
         self,
         f: Function,
@@ -187,10 +205,18 @@ class Sweep:
                 prefetch(f, batch, row, self.kernel.m0, panel)
 
             def tile(
-                rows: Value, right: Value, sums: Value, row: Value, batch: Value = batch, panel: Value = panel
+                rows: Value,
+                right: Value,
+                sums: Value,
+                number: Value,
+                row: Value,
+                batch: Value = batch,
+                panel: Value = panel,
             ) -> None:
                 finishing = at_once.arguments(batch, row, panel) if at_once else []
-                f.call("void", _tile_name(f), [rows, right, sums, *finishing])
+                share = i64(self.steps // self.k_blocks * self._ahead)
+                ahead = [f.gep(f.gep(right, self._part_bytes), f.mul(number, share))] if self._ahead else []
+                f.call("void", _tile_name(f), [rows, right, sums, *ahead, *finishing])
 
             right_side = right_address, unpacked
             self._block_times_panel(
@@ -224,7 +250,7 @@ class Sweep:
         """The function that computes one tile over one block of k; with `first` one that widens the panel."""
         steps, accumulates = self.steps // self.k_blocks, self.k_blocks > 1
         if not first:
-            return self.kernel.function(_tile_name(f), steps, accumulate=accumulates, finish=at_once)
+            return self.kernel.function(_tile_name(f), steps, accumulate=accumulates, finish=at_once, ahead=self._ahead)
         return self.kernel.function(_first_name(f), steps, accumulate=accumulates, stored=self.stored)
 
     def _block(self, f: Function, block: Value) -> tuple[Value, Value, Value, Value]:
@@ -251,7 +277,7 @@ class Sweep:
         nominal: Value,
         start: Value,
         tiles: Value,
-        compute: Callable[[Value, Value, Value, Value], None],
+        compute: Callable[[Value, Value, Value, Value, Value], None],
         finish: Callable[[Value, Value, Value], None] | None,
         prefetch: Callable[[Value], None],
     ) -> None:
@@ -277,13 +303,13 @@ class Sweep:
                 if parts == 1:
                     prefetch(row)
                 if self.stored is None:
-                    compute(rows, right_part, sums, row)
+                    compute(rows, right_part, sums, tile.index, row)
                 else:
                     is_first = f.icmp("eq", tile.index, i64(0))
                     with f.if_(is_first):
                         f.call("void", _first_name(f), [rows, in_memory, sums, right_part])
                     with f.if_(f.xor(is_first, f.const("i1", True))):
-                        compute(rows, right_part, sums, row)
+                        compute(rows, right_part, sums, tile.index, row)
                 if finish is not None and parts > 1:
                     with f.if_(f.icmp("eq", part.index, i64(parts - 1))):
                         finish(sums, row, skip)

@@ -16,7 +16,7 @@ from tosaic.lowering.codegen import assemble, assembler, compile_region
 from tosaic.lowering.contraction import Contraction
 from tosaic.lowering.dialects.dispatch import RegionOp, YieldOp
 from tosaic.lowering.dialects.tiled import MatmulOp
-from tosaic.lowering.target import Target, resolve_target
+from tosaic.lowering.target import Target, Tile, resolve_target
 from xdsl.dialects.builtin import TensorType, bf16, f32, i8, i32
 from xdsl.dialects.tensor import EmptyOp
 from xdsl.ir import Attribute
@@ -44,23 +44,46 @@ def test_multiplications_fill_it(
     name: str, operand: Attribute, result: Attribute, multiply: str, products: int, most: float
 ) -> None:
     """At most `most` instructions for each that multiplies, of which one does `products` multiply-adds."""
-    target = resolve_target(name)
-    tile = target.tile(Contraction("matmul", operand, operand, result, 1, _SIZE, _SIZE, _SIZE, _SIZE))
-    assert tile is not None
-    right = TensorType(operand, [-(-_SIZE // tile.n0), _SIZE // tile.k0, tile.n0, tile.k0])
-    product_type = TensorType(result, [_SIZE, _SIZE])
-    region = RegionOp(
-        [EmptyOp([], type).tensor for type in (TensorType(operand, [_SIZE, _SIZE]), right)], [product_type]
-    )
-    left, panels = region.body.block.args
-    product = MatmulOp(left, panels, product_type, tile.m0, tile.lhs_offset)
-    region.body.block.add_ops([product, YieldOp(product.result)])
-    loop = _innermost(_assembly(compile_region(region, target, "work").text, target), "work.tile")
+    tile, loop = _tile_and_loop(name, operand, result, _SIZE, _SIZE)
     multiplications = sum(re.match(multiply, line) is not None for line in loop)
     per_step = tile.m0 * tile.n0 * tile.k0
     assert multiplications > 0 and multiplications * products % per_step == 0
     assert len(loop) <= most * multiplications, "\n".join(loop)
     assert not [line for line in loop if re.search(r"\[sp|\(%rsp", line)], "nothing is spilled"
+
+
+@pytest.mark.parametrize(("operand", "multiply"), [(f32, "vfmadd231ps"), (bf16, "vdpbf16ps")])
+def test_a_tile_one_vector_wide_broadcasts_from_memory(operand: Attribute, multiply: str) -> None:
+    """A broadcast of its own takes 1.4 cycles, which only tiles of more vectors have time for."""
+    tile, loop = _tile_and_loop("znver4", operand, f32, 16, _SIZE)
+    multiplications = [line for line in loop if line.startswith(multiply)]
+    assert tile.n0 == 16 and len(multiplications) >= tile.m0
+    assert all("{1to16}" in line for line in multiplications), "\n".join(loop)
+
+
+@pytest.mark.parametrize(("depth", "comes"), [(_SIZE, False), (8 * _SIZE, True)])
+def test_the_next_panel_is_brought_nearer_where_the_right_side_does_not_stay_in_the_second_cache(
+    depth: int, comes: bool
+) -> None:
+    """256 x 256 f32 are 256 KiB; eight times as many do not fit. One cache line a step is enough."""
+    tile, loop = _tile_and_loop("znver4", f32, f32, _SIZE, depth)
+    prefetches = [line for line in loop if line.startswith("prefetch")]
+    steps = sum(line.startswith("vfmadd") for line in loop) * 16 // (tile.m0 * tile.n0)
+    assert len(prefetches) <= steps and bool(prefetches) == comes, "\n".join(loop)
+
+
+def _tile_and_loop(name: str, operand: Attribute, result: Attribute, n: int, k: int) -> tuple[Tile, list[str]]:
+    """The tile of a product of 256 rows, and the instructions of its innermost loop."""
+    target = resolve_target(name)
+    tile = target.tile(Contraction("matmul", operand, operand, result, 1, _SIZE, n, k, _SIZE))
+    assert tile is not None
+    right = TensorType(operand, [-(-n // tile.n0), k // tile.k0, tile.n0, tile.k0])
+    product_type = TensorType(result, [_SIZE, n])
+    region = RegionOp([EmptyOp([], type).tensor for type in (TensorType(operand, [_SIZE, k]), right)], [product_type])
+    left, panels = region.body.block.args
+    product = MatmulOp(left, panels, product_type, tile.m0, tile.lhs_offset)
+    region.body.block.add_ops([product, YieldOp(product.result)])
+    return tile, _innermost(_assembly(compile_region(region, target, "work").text, target), "work.tile")
 
 
 def _assembly(text: str, target: Target) -> str:
