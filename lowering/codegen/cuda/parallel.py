@@ -1,7 +1,8 @@
 """Element-wise loop nests on a GPU: neighbouring threads take neighbouring vectors, over all blocks.
 
-A warp so reads and writes whole cache lines of everything that is contiguous along the innermost loop. Threads are as
-many as vectors, up to what fills the GPU a few times over; they go on in strides of all threads.
+A warp so reads and writes whole cache lines of everything that is contiguous along the innermost loop; what is so along
+another loop is turned in shared memory (`turned`). Threads are as many as vectors, up to what fills the GPU a few times
+over; they go on in strides of all threads.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from ..nest import Nest
 from ..types import Value
 from .block import grid_threads
 from .sliding import split_index
-
-_THREADS = 128
+from .turned import THREADS, across_loop, emit_turned
 
 _MOST_BLOCKS = 16 * SMS
 """Blocks of 128 threads that are resident on all SMs at once (2048 threads on each)."""
@@ -30,13 +30,17 @@ def emit_on_grid(context: KernelContext, nest: Nest, inputs: int, compute: Compu
     `lanes` is the widest vector that `compute` should get; it gets one element where the innermost loop of the results
     is not contiguous, or of a length that is not known. The context's grid is made large enough.
     """
+    across = across_loop(nest, inputs)
+    if across is not None:
+        _enlarge(context, emit_turned(context, nest, inputs, compute, across))
+        return
     f, reads, writes = context.f, nest.accesses[:inputs], nest.accesses[inputs:]
     lanes = _fitting_lanes(nest, inputs, lanes)
     last = len(nest.sizes) - 1
     counts = list(nest.sizes) or [1]
     if lanes > 1:
         counts[-1] = int(str(counts[-1])) // lanes
-    with grid_threads(f, product(counts), _THREADS) as vector:
+    with grid_threads(f, product(counts), THREADS) as vector:
         indices = split_extents(context, vector.index, counts) if nest.sizes else []
         if lanes > 1:
             indices[-1] = f.mul(indices[-1], i64(lanes))
@@ -51,9 +55,15 @@ def emit_on_grid(context: KernelContext, nest: Nest, inputs: int, compute: Compu
 def launch_threads(context: KernelContext, threads: Extent) -> None:
     """Makes the context's grid one of `threads` threads, if it is not larger: in so many blocks as the GPU has use
     for, or as many as it can hold where their number is known only at run time."""
-    wanted = min(max(-(-threads // _THREADS), 1), _MOST_BLOCKS) if isinstance(threads, int) else 0
-    before = context.grid.blocks if context.grid is not None else 1
-    context.grid = Grid(_THREADS, 0 if 0 in (before, wanted) else max(before, wanted))
+    wanted = min(max(-(-threads // THREADS), 1), _MOST_BLOCKS) if isinstance(threads, int) else 0
+    _enlarge(context, Grid(THREADS, wanted))
+
+
+def _enlarge(context: KernelContext, grid: Grid) -> None:
+    """Makes the context's grid one that suits this work too, which its kernel does after what it does already."""
+    before = context.grid or grid
+    blocks = 0 if 0 in (before.blocks, grid.blocks) else max(before.blocks, grid.blocks)
+    context.grid = Grid(THREADS, blocks, max(before.shared_bytes, grid.shared_bytes))
 
 
 def split_extents(context: KernelContext, index: Value, sizes: Sequence[Extent]) -> list[Value]:
