@@ -61,6 +61,7 @@ def measure(
                 record["others"] = max(others, record.get("others", 0.0))
                 for name, process in processes.items():
                     record["engines"][name]["times"][str(threads)] = process.median
+        _repeat_starts(files, pythons, inputs, record)
         if "times" in record["engines"]["tosaic"]:
             record["dispatches"] = measure_dispatches(files["tosaic"][1], inputs, machine)
     return record
