@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -10,7 +9,8 @@ from typing import Self
 from ..dialects.linalg import DepthwiseConv2DNhwcHwcmOp
 from ..ir import shape_of
 from .arithmetic import i64
-from .depthwise_dot import DotRows, dot_tile
+from .depthwise_band import Band
+from .depthwise_dot import DotDepthwise
 from .emit import Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
@@ -18,13 +18,7 @@ from .lanewise import Lanewise, lanewise_tile
 from .sliding import Sliding
 from .types import I8, I32, Value, bits_of, is_float, memory_type
 from .window import Window
-from .window_tile import Combine, Image, load_lanes, start_of
-
-_CACHED_BYTES = 256 * 1024
-"""Of an image that a level-2 cache holds beside the result: it may be read once for every block of channels. Of larger
-ones all blocks of a row are read while its lines are near, each of which holds parts of several."""
-_KEPT_BYTES = 64 * 1024
-"""On the stack, of filters that are kept interleaved for all blocks."""
+from .window_tile import Image, load_lanes, start_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +71,13 @@ class MultiplyAdd(Lanewise):
 
 
 def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> int:
-    """Emits a depthwise convolution; it needs no scratch."""
+    """Emits a depthwise convolution; returns the bytes of scratch per thread."""
     image = Image.of(context, root.image)
+    filter, start = context.tensor(root.window), start_of(context, root.init)
+    types = (image.element, memory_type(filter.element), start.type, shape_of(root.window)[3])
+    band = Band.of(context.target, image.shape[3], _window(root, image)) if types == (I8, I8, I32, 1) else None
+    if band is not None:
+        return DotDepthwise(context, Epilogue(context, root), image, band, filter.pointer, start).emit()
     depthwise_over(context, root, image, image.shape[3]).emit()
     return 0
 
@@ -86,9 +85,26 @@ def emit_depthwise(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp) -> i
 def depthwise_over(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp, image: Image, channels: int) -> Sliding:
     """What slides the filter of `root` over `image`, which may be a part of all its `channels`."""
     filter, start = context.tensor(root.window), start_of(context, root.init)
-    kernel_height, kernel_width, _, multiplier = shape_of(root.window)
+    multiplier, window = shape_of(root.window)[3], _window(root, image)
+    tile = lanewise_tile(context.target, start.type, image.shape[3], multiplier, window.output[1])
+    combine = MultiplyAdd(
+        context.target,
+        tile,
+        image,
+        start,
+        multiplier > 1,
+        filter=filter.pointer,
+        filter_element=memory_type(filter.element),
+        kernel_width=window.kernel[1],
+        channels=channels * multiplier,
+    )
+    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile)
+
+
+def _window(root: DepthwiseConv2DNhwcHwcmOp, image: Image) -> Window:
+    kernel_height, kernel_width, _, _ = shape_of(root.window)
     _, out_height, out_width, _, _ = shape_of(root.result)
-    window = Window(
+    return Window(
         (image.shape[1], image.shape[2]),
         (out_height, out_width),
         (kernel_height, kernel_width),
@@ -96,31 +112,3 @@ def depthwise_over(context: KernelContext, root: DepthwiseConv2DNhwcHwcmOp, imag
         root.dilation_values,
         image.before,
     )
-    target = context.target
-    tile = None
-    if (image.element, memory_type(filter.element), start.type, multiplier) == (I8, I8, I32, 1):
-        tile = dot_tile(target, channels, window)
-    combine: Combine
-    kept_bytes: int | None = None
-    if tile is not None:
-        size = DotRows.buffer_bytes(tile, window)
-        blocks = -(-channels // tile.channels)
-        if blocks > 1 and size * blocks <= _KEPT_BYTES and math.prod(image.shape[1:]) > _CACHED_BYTES:
-            kept_bytes = size
-            size *= blocks
-        buffer = context.f.alloca(size)
-        combine = DotRows(tile, window, filter.pointer, channels, start, buffer, int(image.pad_value))
-    else:
-        tile = lanewise_tile(target, start.type, image.shape[3], multiplier, out_width)
-        combine = MultiplyAdd(
-            target,
-            tile,
-            image,
-            start,
-            multiplier > 1,
-            filter=filter.pointer,
-            filter_element=memory_type(filter.element),
-            kernel_width=kernel_width,
-            channels=channels * multiplier,
-        )
-    return Sliding(context, Epilogue(context, root), window, image, multiplier, combine, tile, kept_bytes)

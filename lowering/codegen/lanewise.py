@@ -29,12 +29,6 @@ class Lanewise(ABC):
     image: Image
     initial: Value
     broadcast: bool = False
-    rows: int = 1
-    prepares: bool = False
-
-    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
-        """Nothing depends on the block alone."""
-        return
 
     @property
     def operand(self) -> Value | None:
@@ -65,9 +59,7 @@ class Lanewise(ABC):
         padding = Value(self.tile.type, splat_literal(self.tile.type, self.image.pad_value))
         return [padding] * (1 if self.broadcast else self.tile.vectors)
 
-    def column(self, f: Function, rows: Sequence[Row | None], mask: Value | None) -> list[Value]:
-        (row,) = rows
-        assert row is not None
+    def column(self, f: Function, row: Row, mask: Value | None) -> list[Value]:
         loaded = self._load(f, row.address, mask)
         if row.there is None or self.absent is None:
             return loaded

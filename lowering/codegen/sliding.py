@@ -6,7 +6,7 @@ Channels are the lanes; a register tile is P neighbouring output pixels times V 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from ..ir import tensor_type
@@ -36,8 +36,6 @@ class Sliding:
     multiplier: int
     combine: Combine
     tile: Tile
-    kept_bytes: int | None = None
-    """Of what is prepared for a block of channels, where it is kept for all blocks, so that rows are the outer loop."""
 
     def emit(self) -> None:
         """Emits this thread's share of all (image, block of channels, output row)."""
@@ -47,36 +45,10 @@ class Sliding:
         sums = f.alloca(self.tile_bytes)
         for function in self.tile_functions():
             f.attach(function)
-        if self.kept_bytes is not None:
-            with f.loop(0, blocks) as block:
-                channel = f.mul(block.index, i64(self.tile.channels))
-                self._of_block(block.index).combine.prepare(f, channel, self._mask(channel))
-        with f.loop(begin, end, carried=[i64(-1)]) as unit:
-            prepares = self.combine.prepares and self.kept_bytes is None
-            if prepares:
-                # Blocks are the outer loop, so that what is prepared serves many rows.
-                block_of_all, oh = f.udiv(unit.index, i64(height)), f.urem(unit.index, i64(height))
-                image, block = f.udiv(block_of_all, i64(blocks)), f.urem(block_of_all, i64(blocks))
-            else:
-                row, block = f.udiv(unit.index, i64(blocks)), f.urem(unit.index, i64(blocks))
-                image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
-            channel = f.mul(block, i64(self.tile.channels))
-            if prepares:
-                with f.if_(f.icmp("ne", block, unit.values[0])):
-                    self.combine.prepare(f, channel, self._mask(channel))
-            self._of_block(block).output_row(image, oh, channel, sums)
-            unit.yield_(block)
-
-    def _mask(self, channel: Value) -> Value | None:
-        return channel_mask(self.context.f, channel, self.tile.channels, self._channels)
-
-    def _of_block(self, block: Value) -> Sliding:
-        """The same, reading what was prepared for a block of channels."""
-        if self.kept_bytes is None:
-            return self
-        assert self.combine.operand is not None
-        at = self.context.f.gep(self.combine.operand, self.context.f.mul(block, i64(self.kept_bytes)))
-        return replace(self, combine=self.combine.reading(at))
+        with f.loop(begin, end) as unit:
+            row, block = f.udiv(unit.index, i64(blocks)), f.urem(unit.index, i64(blocks))
+            image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
+            self.output_row(image, oh, f.mul(block, i64(self.tile.channels)), sums)
 
     @property
     def _channels(self) -> int:
@@ -136,7 +108,7 @@ class Sliding:
     @cached_property
     def _masks_rows(self) -> bool:
         """Whether tiles with rows outside of the image have a function of their own, which masks them."""
-        return self.window.reaches_out(0) and not (self.combine.rows == 1 and self.combine.absent is None)
+        return self.window.reaches_out(0) and self.combine.absent is not None
 
     @cached_property
     def _spans(self) -> list[tuple[int, int] | None]:

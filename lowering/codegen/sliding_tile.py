@@ -5,7 +5,7 @@ meet it, so that with stride 1 a 3x3 window costs (P + 2) / 3 P loads per multip
 
 Which columns of a tile lie in the image is known when code is generated: tiles at the left and right edge have
 functions of their own, in which taps outside of the image are left out (or meet a constant where padding counts).
-Rows outside are left out by the bounds of the loop over rows, or masked where rows are taken together.
+Rows outside are left out by the bounds of the loop over rows, or meet the constant where padding counts.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class SlidingTile:
         own_channel = f.udiv(channel, i64(self.multiplier))
         plane = f.gep(plane, f.mul(own_channel, i64(self.image.element_bytes)))
         first, end = self._window_rows(f, combine, top)
-        with f.loop(first, end, combine.rows, carried=combine.start(f) * self.pixels) as kh:
+        with f.loop(first, end, carried=combine.start(f) * self.pixels) as kh:
             with f.loop(0, window.kernel[1], columns, carried=kh.values) as kw:
                 x = f.add(left, f.mul(kw.index, i64(window.dilations[1])))
-                rows = self._rows(f, plane, top, x, kh.index)
+                row = self._row(f, combine, plane, top, x, kh.index)
                 taps = combine.taps(f, kh.index, kw.index, columns, channel, mask)
-                kw.yield_(*self._columns(f, combine, rows, x, taps, mask, kw.values))
+                kw.yield_(*self._columns(f, combine, row, x, taps, mask, kw.values))
             kh.yield_(*kw.results)
         if self.output is not None:
             self.output.emit(f, kh.results, channel)
@@ -75,7 +75,7 @@ class SlidingTile:
         return f
 
     def _leaves_out_rows(self, combine: Combine) -> bool:
-        return self.rows_leave and combine.rows == 1 and combine.absent is None
+        return self.rows_leave and combine.absent is None
 
     def _window_rows(self, f: Function, combine: Combine, top: Value) -> tuple[Value, Value]:
         """The rows of the window to go through: those in the image, where the others add nothing."""
@@ -86,43 +86,32 @@ class SlidingTile:
         below = f.max(f.sub(i64(self.window.image[0]), top), i64(0))
         return f.ceildiv(above, dilation), f.min(f.ceildiv(below, dilation), i64(height))
 
-    def _rows(self, f: Function, plane: Value, top: Value, x: Value, kh: Value) -> list[Row | None]:
-        """For each row taken together the address at column x and, if it needs asking, whether it is there at all;
-        None for a row beyond the window."""
-        window, combine = self.window, self.combine
-        found: list[Row | None] = []
-        for row in range(combine.rows):
-            tap = f.add(kh, i64(row))
-            if tap.constant is not None and tap.constant >= window.kernel[0]:
-                found.append(None)
-                continue
-            y, there = f.add(top, f.mul(tap, i64(window.dilations[0]))), None
-            if self.rows_leave and not self._leaves_out_rows(combine):
-                there = f.icmp("ult", y, i64(window.image[0]))
-            if tap.constant is None and window.kernel[0] % combine.rows:
-                inside = f.icmp("ult", tap, i64(window.kernel[0]))
-                there = inside if there is None else f.and_(there, inside)
-            if there is not None:  # a row that is there can be read in place of one that is not
-                y = f.min(f.max(y, i64(0)), i64(window.image[0] - 1))
-            pixel = f.add(f.mul(y, i64(window.image[1])), x)
-            found.append(Row(f.gep(plane, f.mul(pixel, i64(self.image.pixel_bytes))), there))
-        return found
+    def _row(self, f: Function, combine: Combine, plane: Value, top: Value, x: Value, kh: Value) -> Row:
+        """The address of a row of the window at column x and, if it needs asking, whether it is there at all."""
+        window = self.window
+        y, there = f.add(top, f.mul(kh, i64(window.dilations[0]))), None
+        if self.rows_leave and not self._leaves_out_rows(combine):
+            there = f.icmp("ult", y, i64(window.image[0]))
+            # A row that is there can be read in place of one that is not.
+            y = f.min(f.max(y, i64(0)), i64(window.image[0] - 1))
+        pixel = f.add(f.mul(y, i64(window.image[1])), x)
+        return Row(f.gep(plane, f.mul(pixel, i64(self.image.pixel_bytes))), there)
 
     def _columns(
         self,
         f: Function,
         combine: Combine,
-        rows: Sequence[Row | None],
+        row: Row,
         x: Value,
         taps: Sequence[Sequence[Value | None]],
         mask: Value | None,
         values: Sequence[Value],
     ) -> list[Value]:
-        """One row (or `combine.rows` together) of taps for all pixels of a tile."""
+        """One row of taps for all pixels of a tile."""
         stride, dilation = self.window.strides[1], self.window.dilations[1]
         vectors, updated = self.tile.vectors, list(values)
         for offset in sorted({p * stride + k * dilation for p in range(self.pixels) for k in range(len(taps))}):
-            column = self._column(f, combine, rows, x, offset, mask)
+            column = self._column(f, combine, row, x, offset, mask)
             if column is None:
                 continue
             for p in range(self.pixels):
@@ -134,16 +123,16 @@ class SlidingTile:
         return updated
 
     def _column(
-        self, f: Function, combine: Combine, rows: Sequence[Row | None], x: Value, offset: int, mask: Value | None
+        self, f: Function, combine: Combine, row: Row, x: Value, offset: int, mask: Value | None
     ) -> Sequence[Value] | None:
         """The image at one column; None where it is outside and adds nothing."""
         if self.columns is not None and not self.columns[0] <= offset < self.columns[1]:
             return combine.absent
-        moved = [row and Row(f.gep(row.address, offset * self.image.pixel_bytes), row.there) for row in rows]
+        moved = Row(f.gep(row.address, offset * self.image.pixel_bytes), row.there)
         if self.columns is None:
             inside = f.icmp("ult", f.add(x, i64(offset)), i64(self.window.image[1]))
             block = f.table(self.image.element, [self.image.pad_value] * self.tile.channels)
-            moved = [row and Row(f.select(inside, row.address, block), row.there) for row in moved]
+            moved = Row(f.select(inside, moved.address, block), moved.there)
         return combine.column(f, moved, mask)
 
 

@@ -34,20 +34,6 @@ class Combine(Protocol):
     """What is done with the image under a window. A block is the V vectors of channels that a tile holds."""
 
     @property
-    def rows(self) -> int:
-        """Rows of the window taken together."""
-        ...
-
-    @property
-    def prepares(self) -> bool:
-        """Whether `prepare` has to be called when the block of channels changes."""
-        ...
-
-    def prepare(self, f: Function, channel: Value, mask: Value | None) -> None:
-        """Fills the memory at `operand` for a block of channels."""
-        ...
-
-    @property
     def operand(self) -> Value | None:
         """The address of what `start` and `taps` read, if they read anything."""
         ...
@@ -71,8 +57,8 @@ class Combine(Protocol):
         """A column outside of the image; None if it changes nothing."""
         ...
 
-    def column(self, f: Function, rows: Sequence[Row | None], mask: Value | None) -> list[Value]:
-        """A block of the image at one column of each of `rows` rows; None stands for a row beyond the window."""
+    def column(self, f: Function, row: Row, mask: Value | None) -> list[Value]:
+        """A block of the image at one column of a row."""
         ...
 
     def step(self, f: Function, sums: Value, image: Value, tap: Value | None) -> Value:

@@ -91,3 +91,13 @@ MODELS = Geometry((1, 14, 14, 96), (3, 3), pad=(1, 1, 1, 1))
 @pytest.mark.parametrize("pad_value", [0, -128, 5])
 def test_depthwise_of_models(types: Sequence[Any], geometry: Geometry, pad_value: int) -> None:
     check_depthwise(targets()[0], types, geometry, multiplier=1, pad_value=pad_value, threads=2, seed=0)
+
+
+@pytest.mark.parametrize("geometry", [MODELS, replace(MODELS, kernel=(5, 5), pad=(2, 2, 2, 2))], ids=str)
+def test_bytes_without_permutes_across_a_register(geometry: Geometry) -> None:
+    target = targets()[0]
+    if not target.has("avx512vbmi"):
+        pytest.skip("this processor's own code is without them")
+    features = tuple(feature for feature in target.features if feature != "avx512vbmi")
+    target = replace(target, features=features)
+    check_depthwise(target, TYPES[3], geometry, multiplier=1, pad_value=5, threads=2, seed=0)
