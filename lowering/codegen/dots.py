@@ -3,6 +3,10 @@
 A tile of some rows and four columns keeps a register of partial sums for each pair, whose lanes are added at the end:
 four streams are read at a time, and each of their registers takes part in as many products as there are rows.
 
+A single row is bound by where the right side comes from, and prefetchers follow one stream better than four that end
+after a page: it takes the columns one after another, in four sums of its own each. 1000 columns of 1280 f32 that have
+partly left the third cache take 109 us instead of 155, and 53 instead of 57 where they have not.
+
 `vpdpbusd` multiplies unsigned by signed: the right side is made unsigned by adding 128, and what that adds to a row's
 sums, 128 times the sum of the row of the left side, is summed up beside them and taken off again.
 """
@@ -119,6 +123,12 @@ class Dots:
         return [height for height in (4, 2, 1) if height <= most]
 
     @property
+    def _is_single(self) -> bool:
+        """Whether columns are taken one after another: for one row, of enough steps for four sums."""
+        rows, k = self.view.rows, self.view.k
+        return rows == 1 and isinstance(k, int) and k >= _STREAMS * self.product.width
+
+    @property
     def row_bytes(self) -> int:
         return COLUMNS * bits_of(self.product.accumulator) // 8
 
@@ -181,6 +191,9 @@ class Dots:
         f = Function(self._tile_name(height), [*parameters, ("i64", "k")], attributes=OUTLINED)
         *sides, sums, k = f.arguments
         lines, streams = sides[:height], sides[height:]
+        if self._is_single:
+            self._one_by_one(f, lines[0], streams, sums, k)
+            return f
         count = height * (_STREAMS + product.offset)
         whole = f.and_(k, i64(-product.width))
         with f.loop(i64(0), whole, product.width, carried=[f.zero(product.sums)] * count) as loop:
@@ -191,17 +204,66 @@ class Dots:
             values = self._step(f, lines, streams, whole, values, mask)
         totals = [self._total(f, value) for value in self._without_offset(f, values, height)]
         if not product.target.avx512:
-            with f.loop(whole, k, carried=totals) as tail:
-                left = [f.load(product.left, self._element(f, line, tail.index, product.left)) for line in lines]
-                right = [f.load(product.right, self._element(f, line, tail.index, product.right)) for line in streams]
-                pairs = [(a, b) for a in left for b in right]
-                tail.yield_(*(product.scalar(f, sum, a, b) for sum, (a, b) in zip(tail.values, pairs, strict=True)))
-            totals = tail.results
+            totals = self._tail(f, lines, streams, totals, whole, k)
         size = bits_of(product.accumulator) // 8
         for position, total in enumerate(totals):
             i, j = divmod(position, _STREAMS)
             f.store(total, f.gep(sums, i * self.row_bytes + j * size))
         return f
+
+    def _one_by_one(self, f: Function, line: Value, streams: Sequence[Value], sums: Value, k: Value) -> None:
+        """The dot products of one row with each column, one after another."""
+        product = self.product
+        width, depth = product.width, self.view.k
+        assert isinstance(depth, int)
+        rounds, whole = depth - depth % (_STREAMS * width), depth - depth % width
+        add = f.fadd if is_float(product.accumulator) else f.add
+        offset: Value | None = None
+        for j, stream in enumerate(streams):
+            # What an offset adds is the same for all columns: it is summed up beside the first.
+            measures = product.offset and offset is None
+            with f.loop(0, rounds, _STREAMS * width, carried=[f.zero(product.sums)] * (_STREAMS + measures)) as loop:
+                values = loop.values
+                for step in range(_STREAMS):
+                    at = f.add(loop.index, i64(step * width))
+                    picked = [values[step], *values[_STREAMS:]]
+                    values[step], *values[_STREAMS:] = self._one_step(f, line, stream, at, picked, None)
+                loop.yield_(*values)
+            parts = loop.results
+            values = [add(add(parts[0], parts[1]), add(parts[2], parts[3])), *parts[_STREAMS:]]
+            for at in range(rounds, whole, width):
+                values = self._one_step(f, line, stream, i64(at), values, None)
+            if product.target.avx512 and whole < depth:
+                mask = f.tail_mask(i64(depth - whole), width)
+                values = self._one_step(f, line, stream, i64(whole), values, mask)
+            if measures:
+                offset = values.pop()
+            total = self._total(f, values[0] if offset is None else f.sub(values[0], offset))
+            if not product.target.avx512:
+                (total,) = self._tail(f, [line], [stream], [total], i64(whole), k)
+            f.store(total, f.gep(sums, j * bits_of(product.accumulator) // 8))
+
+    def _one_step(
+        self, f: Function, line: Value, stream: Value, at: Value, values: list[Value], mask: Value | None
+    ) -> list[Value]:
+        """Adds one step's products to the first of `values`; to a second, what an offset adds."""
+        product = self.product
+        left = product.load(f, product.left, self._element(f, line, at, product.left), mask)
+        right = product.load(f, product.right, self._element(f, stream, at, product.right), mask)
+        factors = [product.unsigned(f, right), f.const(vector_type(I8, product.width), -128)]
+        return [product.accumulate(f, sum, left, by) for sum, by in zip(values, factors[: len(values)], strict=True)]
+
+    def _tail(
+        self, f: Function, lines: Sequence[Value], streams: Sequence[Value], totals: list[Value], first: Value, k: Value
+    ) -> list[Value]:
+        """Adds the products of single elements from `first` on."""
+        product = self.product
+        with f.loop(first, k, carried=totals) as tail:
+            left = [f.load(product.left, self._element(f, line, tail.index, product.left)) for line in lines]
+            right = [f.load(product.right, self._element(f, line, tail.index, product.right)) for line in streams]
+            pairs = [(a, b) for a in left for b in right]
+            tail.yield_(*(product.scalar(f, sum, a, b) for sum, (a, b) in zip(tail.values, pairs, strict=True)))
+        return tail.results
 
     def _step(
         self,

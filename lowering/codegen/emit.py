@@ -189,6 +189,11 @@ class Function(Arithmetic):
 
     def masked_store(self, value: Value, pointer: Value, mask: Value) -> None:
         type = value.type
+        lanes = lanes_of(type)
+        if mask.text == self.vector_const(I1, [lane == 0 for lane in range(lanes)]).text:
+            # LLVM would store the lane in the width of what it was truncated from, beyond what the mask allows.
+            self.store(self.extract(value, 0), pointer)
+            return
         self._lines.append(
             f"  call void @llvm.masked.store.{mangled(type)}.p0({type} {value.text}, "
             f"ptr align {_natural_align(type)} {pointer.text}, {mask.type} {mask.text})"

@@ -135,6 +135,14 @@ def test_sizes_known_to_the_compiler(
     check(product, types, transposed, sizes, True, threads, seed)
 
 
+@pytest.mark.parametrize("types", CASES, ids=_name)
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize(("n", "k"), [(1, 64), (7, 257), (33, 1000)])
+def test_one_row_takes_columns_one_after_another(target: Target, types: Any, n: int, k: int) -> None:
+    product = compile_plain(target, types, False, (False, True, False), [1, n, k])
+    check(product, types, (False, True, False), [1, n, k], True, 2, n)
+
+
 @pytest.mark.parametrize("types", [CASES[0], CASES[8], CASES[9]], ids=_name)
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 @pytest.mark.parametrize("n", [64, 128, 320])
