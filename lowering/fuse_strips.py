@@ -24,6 +24,8 @@ from .target import Target
 
 _LEAST_BYTES = 768 * 1024
 """From this size on a tensor leaves an L2 of 1 MiB before it is read again."""
+_LANES = 16
+"""Of a register: the depthwise convolution takes whole ones of a panel."""
 
 
 def fuse_strips(module: ModuleOp, targets: Mapping[str, Target]) -> None:
@@ -79,8 +81,9 @@ def _can_be_strips(producer: RegionOp, region: RegionOp, depthwise: DepthwiseCon
     if [tensor_type(value).get_element_type() for value in (matmul.lhs, matmul.result, image)] != [f32] * 3:
         return False
     (batch, _, width, channels), multiplier = shape_of(image), shape_of(depthwise.window)[3]
+    n0 = shape_of(matmul.rhs)[2]
     return (
-        (batch, multiplier, channels % shape_of(matmul.rhs)[2]) == (1, 1, 0)
+        (batch, multiplier, channels % n0, n0 % _LANES) == (1, 1, 0, 0)
         and shape_of(matmul.result) == shape_of(producer.results[0])
         and width >= matmul.rows.value.data
         and all(dilation == 1 for dilation in depthwise.dilation_values)

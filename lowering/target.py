@@ -98,6 +98,11 @@ class Target:
         return self.has("avx512bf16")
 
     @property
+    def half_width_multipliers(self) -> bool:
+        """Multiply-adds of 512 bits take as long as two of 256: Zen 4."""
+        return self.avx512 and self.cpu == "znver4"
+
+    @property
     def tf32(self) -> bool:
         """Tensor cores that multiply f32 rounded to 11 bits."""
         from .targets import nvptx

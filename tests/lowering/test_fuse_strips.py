@@ -93,5 +93,9 @@ def test_others_stay_apart(module: ModuleOp) -> None:
     assert "strips" not in " ".join(dispatches(module))
 
 
+def test_panels_of_half_registers_stay_apart() -> None:
+    assert "strips" not in " ".join(dispatches(expand_and_slide(64, 64, 72), "znver4"))
+
+
 def test_only_where_rows_are_read_in_place() -> None:
     assert "strips" not in " ".join(dispatches(expand_and_slide(64, 64, 48), "x86-64-v3"))

@@ -13,7 +13,7 @@ from tosaic.runtime.errors import ArgumentError
 from xdsl.dialects.builtin import bf16, f16, f32, f64, i8, i32
 from xdsl.ir import Attribute
 
-TARGETS = [resolve_target(name) for name in x86.NAMES]
+TARGETS = [resolve_target(name) for name in (*x86.NAMES, "znver4")]
 RESULTS: dict[Attribute, Attribute] = {f32: f32, bf16: f32, i8: i32}
 
 extents = st.integers(2, 3000)
@@ -32,6 +32,8 @@ def test_tiles_fit_in_the_registers(target: Target, contraction: Contraction) ->
     if tile is None:
         reject()
     lanes = target.vector_bits // 32
+    if tile.n0 % lanes and target.half_width_multipliers:
+        lanes //= 2
     vectors, rest = divmod(tile.n0, lanes)
     assert rest == 0
     product = 0 if target.fma else 1
@@ -91,6 +93,17 @@ def test_skinny_products_stay_in_rows(m: int, n: int, k: int, types: tuple[Attri
 def test_tiles_are_for_operands_that_widen_exactly(types: tuple[Attribute, Attribute, Attribute], tiles: bool) -> None:
     tile = resolve_target("x86-64-v4").tile(Contraction("matmul", *types, 1, 512, 512, 512, 512))
     assert (tile is not None) == tiles
+
+
+@pytest.mark.parametrize(
+    ("type", "n", "whole", "halves"), [(f32, 24, 32, 24), (f32, 8, 16, 8), (bf16, 40, 48, 40), (f32, 96, 32, 32)]
+)
+def test_halves_of_registers_where_multipliers_are_half_as_wide(
+    type: Attribute, n: int, whole: int, halves: int
+) -> None:
+    contraction = Contraction("matmul", type, type, f32, 1, 3136, n, 144, 3136)
+    tiles = [resolve_target(name).tile(contraction) for name in ("x86-64-v4", "znver4")]
+    assert [tile and tile.n0 for tile in tiles] == [whole, halves]
 
 
 def test_convolutions_tile_within_rows_of_the_image() -> None:
