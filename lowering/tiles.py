@@ -63,3 +63,12 @@ def _usual_tile(target: Target, contraction: Contraction) -> Tile | None:
     """What the target does with a contraction of these types when no size is small."""
     size = _TYPICAL_SIZE
     return target.tile(replace(contraction, batch=1, m=size, n=size, k=size, row_run=size))
+
+
+def rows_alias(row_bytes: int, m0: int, panels: int) -> bool:
+    """Whether rows this far apart fall into so few cache sets that copying them pays.
+
+    A level-1 cache maps addresses 4 KiB apart to one set of 8 to 12 ways, so that rows 1 KiB apart share four sets.
+    Copying costs about 3 / n of the product.
+    """
+    return row_bytes % 1024 == 0 and m0 >= 4 and panels >= 4

@@ -9,6 +9,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ..dialects.tiled import MatmulOp
 from ..ir import tensor_type
+from ..tiles import rows_alias
 from .arithmetic import i64
 from .emit import Function
 from .epilogue import Epilogue
@@ -111,7 +112,7 @@ def plain_rows(
     panels, steps, _, k0 = right_type.get_shape()[-4:]
     row_bytes = k * conversion.source_bytes
     rows = RowsInPlace(pointer, m * row_bytes, row_bytes)
-    if conversion.is_copy and k % k0 == 0 and not _aliases(row_bytes, m0, panels):
+    if conversion.is_copy and k % k0 == 0 and not rows_alias(row_bytes, m0, panels):
         return rows, row_bytes
     pitch = row_stride(steps * product.panel_step)
     return CopiedRows(rows, conversion, k, steps * k0, pitch), pitch
@@ -152,12 +153,3 @@ def tile_output(
     if n0 % (2 * lanes) == 0 and epilogue.prefers_pairs:
         lanes *= 2
     return TileOutput(context.target, product.accumulator, lanes, n0, n, result, indices, epilogue)
-
-
-def _aliases(row_bytes: int, m0: int, panels: int) -> bool:
-    """Whether rows this far apart fall into so few cache sets that copying them pays.
-
-    A level-1 cache maps addresses 4 KiB apart to one set of 8 to 12 ways, so that rows 1 KiB apart share four sets.
-    Copying costs about 3 / n of the product.
-    """
-    return row_bytes % 1024 == 0 and m0 >= 4 and panels >= 4
