@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from .types import vector_type
@@ -108,6 +109,11 @@ def _permute_bytes_two(low: Array, indices: Array, high: Array) -> Array:
     return np.concatenate([low, high])[indices.view(np.uint8) & 127]
 
 
+def _round_two_to_bf16(high: Array, low: Array) -> Array:
+    """`low` followed by `high`, rounded to nearest even."""
+    return np.concatenate([low, high]).astype(ml_dtypes.bfloat16)
+
+
 def _rows(
     name: str,
     spellings: dict[int, tuple[str, ...]],
@@ -189,6 +195,13 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
         _F32,
         (_F32, _BF16, _BF16),
         _matrix_bf16,
+    ),
+    *_rows(
+        "vcvtne2ps2bf16",
+        {512: ("llvm.x86.avx512bf16.cvtne2ps2bf16.512", "avx512bf16")},
+        _BF16,
+        (_F32, _F32),
+        _round_two_to_bf16,
     ),
     *_rows(
         "vpermi2b",

@@ -9,6 +9,7 @@ for direct convolution.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .arithmetic import i64
@@ -22,6 +23,9 @@ from .types import BF16, I16, I64, PTR, Value, bits_of, vector_type
 from .window import Window
 from .winograd_plan import Layout, WinogradPlan
 from .winograd_transform import TAPS, apply_columns, apply_rows
+
+_STREAMED_BYTES = 512 * 1024
+"""From this size on a filter is taken not to be in an L2 of 1 MiB when a kernel comes to it."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,19 @@ class Winograd:
         pixels, pitch, to = f.arguments
         matrix, points = self.plan.transforms.image, self.plan.transforms.points
         pixel_bytes = self.plan.element_bytes * self.channels
-        with f.loop(0, pixel_bytes, self._element_bytes) as channel:
+        with f.loop(0, pixel_bytes, self._together * self._element_bytes) as channel:
             corner = f.gep(pixels, channel.index)
-            lines = []
-            for i in range(points):
-                line = f.gep(corner, f.mul(pitch, i64(i)))
-                lines.append(apply_rows(f, matrix, self._load_elements(f, line, points, pixel_bytes)))
-            columns = [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)]
-            self._store_points(f, f.gep(to, channel.index), self._narrow(f, columns), self.layout.pixels_point)
+            tiles = []
+            for part in range(self._together):
+                first = f.gep(corner, part * self._element_bytes)
+                lines = [
+                    apply_rows(
+                        f, matrix, self._load_elements(f, f.gep(first, f.mul(pitch, i64(i))), points, pixel_bytes)
+                    )
+                    for i in range(points)
+                ]
+                tiles.append([apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)])
+            self._store_points(f, f.gep(to, channel.index), self._narrow(f, tiles), self.layout.pixels_point)
         return f
 
     # Products
@@ -145,7 +154,11 @@ class Winograd:
             taps = f.gep(source, f.mul(channel, i64(plan.element_bytes * self.n0)))
             f.call("void", f"{f.name}.filter", [taps, transformed])
             pixels = f.gep(scratch, f.mul(channel, i64(plan.element_bytes)))
+            following = self._following(f, source, part.index) if self._streams else None
             with f.loop(0, plan.products) as point, f.loop(0, plan.rows, plan.m0) as row:
+                if following is not None:
+                    with f.if_(f.icmp("eq", row.index, i64(0))):
+                        self._prefetch(f, following, point.index)
                 left = f.gep(pixels, f.mul(point.index, i64(layout.pixels_point)))
                 left = f.gep(left, f.mul(row.index, i64(layout.pixel_row)))
                 right = f.gep(transformed, f.mul(point.index, i64(layout.filter_point)))
@@ -158,6 +171,35 @@ class Winograd:
                     with f.if_(later):
                         f.call("void", _tile(f, accumulate=True), [left, right, sums])
 
+    @property
+    def _run_bytes(self) -> int:
+        """Of one tap of a part of the filter."""
+        return self.plan.element_bytes * self.plan.channels * self.n0
+
+    @property
+    def _streams(self) -> bool:
+        """Whether the filter is too large to be in the second cache already."""
+        return TAPS**2 * self.channels // self.plan.channels * self._run_bytes * self.panels >= _STREAMED_BYTES
+
+    def _following(self, f: Function, panel: Value, part: Value) -> Value:
+        """Where the part of the filter behind part `part` of a panel begins, perhaps in the panel behind."""
+        parts = self.channels // self.plan.channels
+        ends = f.icmp("eq", part, i64(parts - 1))
+        after = f.mul(f.add(part, i64(1)), i64(self._run_bytes))
+        return f.gep(panel, f.select(ends, i64(TAPS**2 * parts * self._run_bytes), after))
+
+    def _prefetch(self, f: Function, part: Value, point: Value) -> None:
+        """Brings a share of the part of the filter at `part` to the second cache while the one before is multiplied:
+        its runs, one for each tap, are too short for the hardware to see them coming."""
+        lines = self._run_bytes // 64
+        share = -(-(TAPS**2) * lines // self.plan.products)
+        tap_bytes = self.plan.element_bytes * self.channels * self.n0
+        first = f.mul(point, i64(share))
+        with f.loop(0, share) as each:
+            line = f.add(first, each.index)
+            tap, within = f.udiv(line, i64(lines)), f.urem(line, i64(lines))
+            f.prefetch(f.gep(part, f.add(f.mul(tap, i64(tap_bytes)), f.mul(within, i64(64)))), 2)
+
     def _filter_transform(self, caller: Function) -> Function:
         """filter(panel, to): as many channels of a panel as a part has."""
         parameters = [(f"{PTR} noalias readonly", "panel"), (f"{PTR} noalias", "to")]
@@ -165,14 +207,17 @@ class Winograd:
         panel, to = f.arguments
         plan = self.plan
         matrix, tap_bytes = plan.transforms.filter, plan.element_bytes * self.channels * self.n0
-        with f.loop(0, plan.element_bytes * plan.channels * self.n0, self._element_bytes) as element:
+        with f.loop(0, self._run_bytes, self._together * self._element_bytes) as element:
             corner = f.gep(panel, element.index)
-            lines = [
-                apply_rows(f, matrix, self._load_elements(f, f.gep(corner, i * TAPS * tap_bytes), TAPS, tap_bytes))
-                for i in range(TAPS)
-            ]
-            columns = [apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)]
-            self._store_points(f, f.gep(to, element.index), self._narrow(f, columns), self.layout.filter_point)
+            tiles = []
+            for part in range(self._together):
+                first = f.gep(corner, part * self._element_bytes)
+                lines = [
+                    apply_rows(f, matrix, self._load_elements(f, f.gep(first, i * TAPS * tap_bytes), TAPS, tap_bytes))
+                    for i in range(TAPS)
+                ]
+                tiles.append([apply_rows(f, matrix, [*column]) for column in zip(*lines, strict=True)])
+            self._store_points(f, f.gep(to, element.index), self._narrow(f, tiles), self.layout.filter_point)
         return f
 
     # Results
@@ -238,13 +283,28 @@ class Winograd:
         loaded = [f.bitcast(f.load(bits, f.gep(first, i * stride)), narrow) for i in range(count)]
         return [widen(f, self.product.target, value, self.product.accumulator) for value in loaded]
 
-    def _narrow(self, f: Function, columns: list[list[Value]]) -> list[list[Value]]:
-        """Transformed elements as the product reads them."""
+    @property
+    def _together(self) -> int:
+        """Registers of pixels or of the filter transformed together: one instruction rounds two, and a store of both is
+        a whole line."""
+        product = self.product
+        rounds_two = product.panel == BF16 and product.target.bf16 and product.lanes == 16
+        return 2 if rounds_two and self._run_bytes % 64 == 0 else 1
+
+    def _narrow(self, f: Function, tiles: Sequence[list[list[Value]]]) -> list[list[Value]]:
+        """`_together` transformed tiles of elements as one, as the product reads them."""
         if self.product.panel != BF16:
-            return columns
-        bits = vector_type(I16, self.product.lanes)
+            return tiles[0]
+        bits = vector_type(I16, self._together * self.product.lanes)
         target = self.product.target
-        return [[f.bitcast(round_to_bfloat(f, target, value), bits) for value in column] for column in columns]
+
+        def rounded(values: Sequence[Value]) -> Value:
+            if len(values) == 1:
+                return round_to_bfloat(f, target, values[0])
+            return f.instruction("vcvtne2ps2bf16", *reversed(values))
+
+        columns = zip(*tiles, strict=True)
+        return [[f.bitcast(rounded(values), bits) for values in zip(*column, strict=True)] for column in columns]
 
     def _store_points(self, f: Function, to: Value, columns: list[list[Value]], stride: int) -> None:
         """Element i of column j goes to place i * len(columns) + j."""

@@ -23,11 +23,14 @@ from ..targets.register_tile import tallest
 from .panel import row_stride
 from .types import F32, bits_of
 from .window import Window
-from .winograd_transform import TAPS, Transforms
+from .winograd_transform import TAPS, Transforms, cost_of_rows
 
 _FEWEST_CHANNELS, _MOST_CHANNELS = 32, 64
 """Channels of a part: a quarter of all within these bounds. Few are exact, many a little faster: the sums are read and
 written once per part. The filter is transformed in parts too, and 36 x 64 x 32 f32 are 288 KiB."""
+
+_MOST_NARROW_CHANNELS = 128
+"""Channels of a part for bf16, whose sums are much more exact than what is summed."""
 
 _LEAST_CHANNELS = {2: 16, 4: 64}
 """From how many channels on F(m, 3) is exact enough, and its transforms do not outweigh what it saves."""
@@ -87,7 +90,7 @@ def winograd_plan(
     direct = _product(-(-pixels // m0), m0, vectors, TAPS**2 * channels // k0, panels) / _DIRECT_EFFICIENCY
     best, least = None, _WORTH * direct
     for outputs, fewest in _LEAST_CHANNELS.items():
-        part = _part(channels)
+        part = _part(channels, k0)
         if channels < fewest or (k0 > 1 and outputs > _MOST_NARROW_OUTPUTS):
             continue
         transforms = Transforms.of(outputs)
@@ -100,9 +103,11 @@ def winograd_plan(
     return best
 
 
-def _part(channels: int) -> int:
+def _part(channels: int, k0: int) -> int:
     """Channels of a part, a divisor of all."""
     most = min(max(channels // 4, _FEWEST_CHANNELS), _MOST_CHANNELS, channels)
+    if k0 > 1:
+        most = min(_MOST_NARROW_CHANNELS, channels)
     return next(part for part in range(most, 0, -1) if channels % part == 0)
 
 
@@ -123,17 +128,18 @@ def _product(row_tiles: int, m0: int, vectors: int, steps: int, panels: int) -> 
 
 
 def _cycles(plan: WinogradPlan, channels: int, panels: int, vectors: int, lanes: int, k0: int) -> float:
-    points, outputs = plan.transforms.points, plan.transforms.outputs
+    transforms = plan.transforms
+    points, outputs = transforms.points, transforms.outputs
     row_tiles = plan.blocks * plan.rows // plan.m0
     calls = plan.products * panels * row_tiles * (channels // plan.channels)
     multiplying = plan.products * _product(row_tiles, plan.m0, vectors, channels // k0, panels) + calls * (
         _CALL + plan.m0 * vectors
     )
     # Instructions per vector: arithmetic of both passes, loads, stores twice, and half of the values kept on the stack.
-    image = 2 * points * 2 * points + 5 * points**2
-    filter = (TAPS + points) * 2 * points + TAPS**2 + 2 * points**2
-    if k0 > 1:  # widened as they are loaded, two instructions, and rounded
-        image, filter = image + 3 * points**2, filter + 2 * TAPS**2 + points**2
+    image = 2 * points * cost_of_rows(transforms.image) + 5 * points**2
+    filter = (TAPS + points) * cost_of_rows(transforms.filter) + TAPS**2 + 2 * points**2
+    if k0 > 1:  # widened as they are loaded, and two at once rounded and stored
+        image, filter = image + points**2, filter + TAPS**2 - points**2 // 2
     result = (points + outputs) * 3 * outputs + 2 * points**2 + 2 * outputs**2
     transformed = plan.blocks * plan.rows * (channels // lanes) * image
     transformed += plan.blocks * panels * vectors * channels * filter

@@ -59,7 +59,10 @@ class Transforms:
             scale = Fraction(1)
             for other in others:
                 scale *= point - other
-            image.append((*_polynomial(others), Fraction(0)))
+            # A sign alone costs the filter a multiplication and the pixels, whose coefficients then are 1, nothing.
+            sign = -1 if scale == -1 else 1
+            scale *= sign
+            image.append((*(sign * coefficient for coefficient in _polynomial(others)), Fraction(0)))
             filter.append(tuple(point**power / scale for power in range(TAPS)))
         image.append(_polynomial(points))
         filter.append(tuple(Fraction(power == TAPS - 1) for power in range(TAPS)))
@@ -83,9 +86,25 @@ def apply_rows(f: Function, matrix: Matrix, values: Sequence[Value]) -> list[Val
     results = [_combine(f, first, values)]
     for row in middle[::2]:
         even = _combine(f, [entry if i % 2 == 0 else Fraction(0) for i, entry in enumerate(row)], values)
+        odds = [(entry, value) for entry, value in zip(row[1::2], values[1::2], strict=True) if entry]
+        if len(odds) == 1 and abs(odds[0][0]) != 1:
+            coefficient, value = odds[0]
+            results += [f.fma(value, f.const(value.type, float(c)), even) for c in (coefficient, -coefficient)]
+            continue
         odd = _combine(f, [entry if i % 2 else Fraction(0) for i, entry in enumerate(row)], values)
         results += [f.fadd(even, odd), f.fsub(even, odd)]
     return [*results, _combine(f, last, values)]
+
+
+def cost_of_rows(matrix: Matrix) -> int:
+    """Instructions of `apply_rows`."""
+    first, *middle, last = matrix
+    cost = _cost(first) + _cost(last)
+    for row in middle[::2]:
+        odd = row[1::2]
+        shared = sum(map(bool, odd)) > 1 or any(abs(entry) == 1 for entry in odd)
+        cost += _cost(row[::2]) + (_cost(odd) if shared else 0) + 2
+    return cost
 
 
 def apply_columns(f: Function, matrix: Matrix, values: Sequence[Value]) -> list[Value]:
@@ -99,6 +118,11 @@ def apply_columns(f: Function, matrix: Matrix, values: Sequence[Value]) -> list[
         entries = [row[0], *row[1:-1:2], row[-1]]
         results.append(_combine(f, entries, [first, *(differences if i % 2 else sums), last]))
     return results
+
+
+def _cost(coefficients: Sequence[Fraction]) -> int:
+    """Instructions of `_combine`."""
+    return sum(map(bool, coefficients)) - (1 in coefficients)
 
 
 def _combine(f: Function, coefficients: Sequence[Fraction], values: Sequence[Value]) -> Value:
