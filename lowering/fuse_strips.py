@@ -1,11 +1,12 @@
-"""fuse-strips: a matmul over pixels and the depthwise convolution behind it become one dispatch.
+"""fuse-strips: a matmul over pixels, or a first convolution, and the depthwise one behind it become one dispatch.
 
-Computed apart, what the pointwise convolution makes goes to memory and comes back if it is larger than the second
+Computed apart, what the former makes goes to memory and comes back if it is larger than the second
 level of cache: at about 30 GB/s that takes longer than the few multiply-adds that each byte is made with. Computed in
 strips, a few image rows of one panel of channels are made, and the depthwise convolution reads them, while they are in
 the cache. That costs a copy of the rows that neighbouring strips share, so that what fits in the cache stays as it is,
 and so does what reads rows that have to be copied: 784x256 of k 256 with stride 2 behind takes 991 us apart, 1111 in
-strips.
+strips. Of convolutions those of images of few channels are merged, whose sums are as short as a matmul's; Winograd's
+transforms have strips of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xdsl.ir import Operation, OpResult, SSAValue
 
 from .dialects.dispatch import RegionOp, dynamic_dims
 from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp
-from .dialects.tiled import MatmulOp
+from .dialects.tiled import Conv2DOp, MatmulOp
 from .ir import LOOPLESS, byte_size, functions, regions, shape_of, tensor_type, view_source
 from .target import Target
 from .tiles import rows_alias
@@ -29,6 +30,8 @@ _LEAST_BYTES = 768 * 1024
 """From this size on a tensor leaves an L2 of 1 MiB before it is read again."""
 _LANES = 16
 """Of a register: the depthwise convolution takes whole ones of a panel."""
+_FEW_CHANNELS = 4
+"""Of an image whose convolution is a first one."""
 
 
 def fuse_strips(module: ModuleOp, targets: Mapping[str, Target]) -> None:
@@ -52,14 +55,18 @@ def _producer(region: RegionOp) -> RegionOp | None:
     if depthwise is None or _work(region)[0] not in (depthwise, depthwise.image.owner):
         return None
     image = _image_argument(region, depthwise)
-    expand = image.op if isinstance(image, OpResult) else None
-    if not isinstance(expand, ExpandShapeOp) or len(list(expand.result.uses)) != 1:
+    if image is None or len(list(image.uses)) != 1:
         return None
-    source = expand.src
+    source = _source(image)
     producer = source.op if isinstance(source, OpResult) else None
     if not isinstance(producer, RegionOp) or producer.parent is not region.parent or len(list(source.uses)) != 1:
         return None
-    return producer if _can_be_strips(producer, region, depthwise, expand.result) else None
+    return producer if _can_be_strips(producer, region, depthwise, image) else None
+
+
+def _source(value: SSAValue) -> SSAValue:
+    """What `value` expands, or itself."""
+    return value.op.src if isinstance(value, OpResult) and isinstance(value.op, ExpandShapeOp) else value
 
 
 def _image_argument(region: RegionOp, depthwise: DepthwiseConv2DNhwcHwcmOp) -> SSAValue | None:
@@ -73,50 +80,64 @@ def _image_argument(region: RegionOp, depthwise: DepthwiseConv2DNhwcHwcmOp) -> S
 
 def _can_be_strips(producer: RegionOp, region: RegionOp, depthwise: DepthwiseConv2DNhwcHwcmOp, image: SSAValue) -> bool:
     work = _work(producer)
-    if len(work) != 2 or not isinstance(work[0], MatmulOp) or not isinstance(work[1], GenericOp):
+    if len(work) != 2 or not isinstance(work[0], MatmulOp | Conv2DOp) or not isinstance(work[1], GenericOp):
         return False
-    matmul, activate = cast(MatmulOp, work[0]), cast(GenericOp, work[1])
+    expand, activate = cast(MatmulOp | Conv2DOp, work[0]), cast(GenericOp, work[1])
     values = [*producer.inputs, *region.inputs, *producer.results, *region.results]
     if len(producer.results) != 1 or dynamic_dims([value.type for value in values]):
         return False
-    if len(shape_of(matmul.lhs)) != 2 or view_source(activate.inputs[0]) is not matmul.result:
+    reads_in_place = _is_first_convolution(expand) if isinstance(expand, Conv2DOp) else _reads_in_place(expand)
+    if not reads_in_place or view_source(activate.inputs[0]) is not expand.result:
         return False
-    if [tensor_type(value).get_element_type() for value in (matmul.lhs, matmul.result, image)] != [f32] * 3:
+    left, right = expand.operands
+    if [tensor_type(value).get_element_type() for value in (left, expand.result, image)] != [f32] * 3:
         return False
-    (batch, _, width, channels), multiplier = shape_of(image), shape_of(depthwise.window)[3]
-    panels, _, n0, _ = shape_of(matmul.rhs)
-    # Each panel would copy them anew.
-    copies_rows = rows_alias(shape_of(matmul.lhs)[1] * 4, matmul.rows.value.data, panels)
+    (batch, _, width, channels), multiplier, n0 = shape_of(image), shape_of(depthwise.window)[3], shape_of(right)[2]
     return (
         (batch, multiplier, channels % n0, n0 % _LANES) == (1, 1, 0, 0)
-        and shape_of(matmul.result) == shape_of(producer.results[0])
-        and not copies_rows
-        and width >= matmul.rows.value.data
+        and shape_of(expand.result) == shape_of(producer.results[0])
+        and width >= expand.rows.value.data
         and all(dilation == 1 for dilation in depthwise.dilation_values)
         and byte_size(image.type) >= _LEAST_BYTES
     )
+
+
+def _reads_in_place(matmul: MatmulOp) -> bool:
+    """Whether rows of pixels are read where they lie: each panel would copy them anew."""
+    shape = shape_of(matmul.lhs)
+    return len(shape) == 2 and not rows_alias(shape[1] * 4, matmul.rows.value.data, shape_of(matmul.rhs)[0])
+
+
+def _is_first_convolution(convolution: Conv2DOp) -> bool:
+    """Whether it reads few channels, and all that it makes is one panel: each would pad rows of the image anew."""
+    dilations = convolution.dilations.get_values()
+    panels, channels = shape_of(convolution.filter)[0], shape_of(convolution.image)[3]
+    return panels == 1 and channels <= _FEW_CHANNELS and all(dilation == 1 for dilation in dilations)
 
 
 def _merge(producer: RegionOp, region: RegionOp) -> None:
     """Moves what `producer` does into `region`, in front."""
     body, source = region.body.block, producer.body.block
     position = next(index for index, value in enumerate(region.inputs) if _views(value, producer))
-    expand = cast(ExpandShapeOp, region.inputs[position].owner)
+    image = region.inputs[position]
     inputs = [*region.inputs[:position], *producer.inputs, *region.inputs[position + 1 :]]
     arguments = [body.insert_arg(value.type, position + 1 + index) for index, value in enumerate(producer.inputs)]
     for old, new in zip(source.args, arguments, strict=True):
         old.replace_all_uses_with(new)
     result = producer.yielded.values[0]
     moved = [op for op in source.ops if op is not producer.yielded]
+    if isinstance(image, OpResult) and isinstance(image.op, ExpandShapeOp):
+        moved.append(image.op)
     first = body.first_op
     assert first is not None
     for op in moved:
         op.detach()
         body.insert_op_before(op, first)
-    expand.detach()
-    body.insert_op_before(expand, first)
-    expand.operands[0] = result
-    body.args[position].replace_all_uses_with(expand.result)
+    if image in producer.results:
+        image = result
+    else:
+        moved[-1].operands[0] = result
+    body.args[position].replace_all_uses_with(image)
     body.erase_arg(body.args[position])
     region.set_inputs(inputs)
     producer.detach()
@@ -124,4 +145,4 @@ def _merge(producer: RegionOp, region: RegionOp) -> None:
 
 
 def _views(value: SSAValue, producer: RegionOp) -> bool:
-    return isinstance(value, OpResult) and isinstance(value.op, ExpandShapeOp) and value.op.src in producer.results
+    return _source(value) in producer.results

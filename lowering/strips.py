@@ -1,4 +1,4 @@
-"""What makes a region strips: a matmul, an element-wise generic and a depthwise convolution of what comes out of it."""
+"""What makes a region strips: a product, an element-wise generic and a depthwise convolution of what they make."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from xdsl.dialects.tensor import PadOp
 from xdsl.ir import Operation
 
 from .dialects.linalg import DepthwiseConv2DNhwcHwcmOp
-from .dialects.tiled import MatmulOp
+from .dialects.tiled import Conv2DOp, MatmulOp
 
 
 @dataclass(frozen=True)
 class Strips:
-    """`expand` makes the channels of each pixel, `activate` finishes them, `depthwise` slides over them."""
+    """`expand` makes the channels of each pixel, `activate` finishes them, `depthwise` slides over them.
 
-    expand: MatmulOp
+    A convolution that expands has its filter in one panel, and reads padded rows of its image.
+    """
+
+    expand: MatmulOp | Conv2DOp
     activate: GenericOp
     depthwise: DepthwiseConv2DNhwcHwcmOp
 
@@ -25,6 +28,11 @@ class Strips:
     def of(operations: Iterable[Operation]) -> Strips | None:
         """Those of a region whose `operations`, initial values and constants left out, are strips."""
         match [op for op in operations if not isinstance(op, PadOp)]:
-            case [MatmulOp() as expand, GenericOp() as activate, DepthwiseConv2DNhwcHwcmOp() as depthwise, *_]:
+            case [
+                (MatmulOp() | Conv2DOp()) as expand,
+                GenericOp() as activate,
+                DepthwiseConv2DNhwcHwcmOp() as depthwise,
+                *_,
+            ]:
                 return Strips(expand, activate, depthwise)
         return None

@@ -1,4 +1,4 @@
-"""A matmul over pixels and the depthwise convolution behind it, strip by strip (see `lowering.fuse_strips`).
+"""A matmul over pixels, or a convolution, and the depthwise one behind it, strip by strip (see `lowering.fuse_strips`).
 
 A strip is a few rows of the image between the two, [rows, width, n0]: of the channels only one panel of the right side.
 A unit of work is the rows of the result that one strip serves. For each:
@@ -8,30 +8,37 @@ A unit of work is the rows of the result that one strip serves. For each:
 3. the depthwise convolution slides over the strip as over an image of n0 channels, at an address such that rows keep
    the numbers they have in the whole image: what is beyond the edges is left out as ever.
 
+A convolution makes them row by row, from padded rows of its image (see `padded_rows`).
+
 All strips of a panel come before those of the next one, so that a thread makes rows twice only where its share begins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from xdsl.ir.affine import AffineMap
 
+from ..dialects.tiled import Conv2DOp
 from ..ir import shape_of, tensor_type
 from ..strips import Strips
 from .access import Access, Tensor
 from .arithmetic import i64
 from .contraction import plain_rows, tile_output
 from .depthwise import depthwise_over
+from .emit import Function
 from .kernel import KernelContext
 from .microkernel import Microkernel
+from .padded_rows import PaddedRows
 from .panel import Conversion
 from .product import product_of
 from .register_output import RegisterOutput
 from .sliding import Sliding
+from .sweep import LeftSide
 from .tile_output import TileOutput, row_indices
 from .types import I8, PTR, Value, memory_type, vector_type
-from .window import unpadded
+from .window import Window, integers, pair, unpadded
 from .window_tile import Image
 
 _STRIP_BYTES = 192 * 1024
@@ -51,17 +58,12 @@ class _Strips:
         self.context, self.f = context, context.f
         self.strips = strips
         expand = strips.expand
-        left_type, right_type, result_type = (tensor_type(value) for value in (expand.lhs, expand.rhs, expand.result))
-        self.pixels, k = left_type.get_shape()
-        self.panels, self.steps, self.n0, _ = right_type.get_shape()
-        product = product_of(context.target, left_type, right_type, result_type, 0)
-        conversion = Conversion(context.target, memory_type(left_type.get_element_type()), product.panel, 0)
-        self.m0 = expand.rows.value.data
-        pointer = context.tensor(expand.lhs).pointer
-        self.left, self.pitch = plain_rows(pointer, product, conversion, self.pixels, k, self.m0, right_type)
-        self.kernel = Microkernel(product, self.m0, self.n0, self.pitch, product.panel_step)
+        self.panels, self.steps, self.n0, _ = shape_of(expand.operands[1])
+        self.left, self.kernel = self._expansion()
+        self.m0 = self.kernel.m0
         image, self.before, self.pad_value = unpadded(strips.depthwise.image)
         _, self.height, self.width, self.channels = shape_of(image)
+        self.pixels = self.height * self.width
         self.element = tensor_type(image).get_element_type()
         self.row_bytes = self.width * self.n0 * 4
         self.window_rows = shape_of(strips.depthwise.window)[0]
@@ -77,6 +79,26 @@ class _Strips:
         output = self._output(_STRIP)
         if not output.epilogue.reads_rows:
             self.in_registers = RegisterOutput.of(self.kernel, self.pixels, self.steps, output)
+
+    def _expansion(self) -> tuple[LeftSide, Microkernel]:
+        """Where the rows of `expand` come from, and what multiplies them."""
+        context, expand = self.context, self.strips.expand
+        left_type, right_type, result_type = (tensor_type(value) for value in (*expand.operands, expand.result))
+        product = product_of(context.target, left_type, right_type, result_type, 0)
+        conversion = Conversion(context.target, memory_type(left_type.get_element_type()), product.panel, 0)
+        pointer, m0 = context.tensor(expand.operands[0]).pointer, expand.rows.value.data
+        if isinstance(expand, Conv2DOp):
+            _, height, width, channels = left_type.get_shape()
+            _, out_height, out_width, _ = result_type.get_shape()
+            top, _, leftmost, _ = integers(expand.pad)
+            sizes = pair(expand.kernel), pair(expand.strides), pair(expand.dilations)
+            window = Window((height, width), (out_height, out_width), *sizes, (top, leftmost))
+            pad_value = expand.pad_value.value.data if expand.pad_value else 0
+            padded = PaddedRows(pointer, window, channels, conversion, pad_value)
+            return padded, padded.kernel(product, m0, self.n0)
+        pixels, k = left_type.get_shape()
+        rows, pitch = plain_rows(pointer, product, conversion, pixels, k, m0, right_type)
+        return rows, Microkernel(product, m0, self.n0, pitch, product.panel_step)
 
     def emit(self) -> int:
         f, context = self.f, self.context
@@ -109,7 +131,8 @@ class _Strips:
             with f.loop(first_out, end_out) as oh, f.loop(0, self.n0, over.tile.channels) as block:
                 over.output_row(i64(0), oh.index, f.add(channel, block.index), sums)
             unit.yield_(first, end)
-        return left_offset + (self.rows * self.width * self.pitch if self.left.prepares else 0)
+        at_once = 1 if isinstance(self.strips.expand, Conv2DOp) else self.rows
+        return left_offset + self.left.prepared_bytes(at_once * self.width)
 
     @property
     def _tile_name(self) -> str:
@@ -130,15 +153,28 @@ class _Strips:
 
     def _make(self, base: Value, prepared: Value, panel: Value, first: Value, end: Value) -> None:
         """Rows [first, end) of the image, of the channels of `panel`."""
+        f, width = self.f, i64(self.width)
+        if not isinstance(self.strips.expand, Conv2DOp):
+            start, behind = f.mul(first, width), f.mul(end, width)
+            rows = self.left.block(f, prepared, i64(0), start, f.sub(behind, start))
+            self._tiles(base, rows, panel, start, behind)
+            return
+        with f.loop(first, end) as line:
+            start = f.mul(line.index, width)
+            rows = self.left.block(f, prepared, line.index, i64(0), width)
+            self._tiles(base, rows, panel, start, f.add(start, width))
+
+    def _tiles(self, base: Value, rows: Value, panel: Value, start: Value, behind: Value) -> None:
+        """Pixels [start, behind), from `rows`."""
         f, context, root = self.f, self.context, self.strips.expand
-        start, behind = f.mul(first, i64(self.width)), f.mul(end, i64(self.width))
-        rows = self.left.block(f, prepared, i64(0), start, f.sub(behind, start))
-        right = f.gep(context.tensor(root.rhs).pointer, f.mul(panel, i64(self.steps * self.kernel.panel_step_bytes)))
+        right = f.gep(
+            context.tensor(root.operands[1]).pointer, f.mul(panel, i64(self.steps * self.kernel.panel_step_bytes))
+        )
         origin = f.gep(base, f.mul(panel, i64(-4 * self.n0)))
         output, in_registers = self._output(origin), self.in_registers
         with f.loop(start, behind, self.m0) as tile:
             row = f.min(tile.index, f.sub(behind, i64(self.m0)))
-            left = f.gep(rows, f.mul(f.sub(row, start), i64(self.pitch)))
+            left = f.gep(rows, f.mul(f.sub(row, start), i64(self.kernel.row_stride)))
             arguments = [left, right, context.scratch]
             if in_registers is not None:
                 in_registers = replace(in_registers, others={_STRIP.text: origin})
@@ -149,8 +185,14 @@ class _Strips:
 
     def _output(self, origin: Value) -> TileOutput:
         """What takes tiles to the strip, in which element (0, 0) of the image, of a panel, would lie at `origin`."""
-        indices = row_indices(batched=False)
+        indices = self._pixel if isinstance(self.strips.expand, Conv2DOp) else row_indices(batched=False)
         output = tile_output(self.context, self.strips.expand, self.kernel.product, self.n0, self.channels, indices)
-        strip = Tensor(origin, (self.pixels, self.n0), self.element)
-        output.epilogue.store_in(Access.of(strip, AffineMap.identity(2)))
+        shape = (*shape_of(self.strips.expand.result)[:-1], self.n0)
+        output.epilogue.store_in(Access.of(Tensor(origin, shape, self.element), AffineMap.identity(len(shape))))
+        if len(shape) == 4 and output.epilogue.rows_are_linear:
+            return replace(output, indices=lambda f, batch, row, column: [i64(0), i64(0), row, column])
         return output
+
+    def _pixel(self, f: Function, batch: Value, row: Value, column: Value) -> Sequence[Value]:
+        """The indices of a pixel by its number."""
+        return [i64(0), f.udiv(row, i64(self.width)), f.urem(row, i64(self.width)), column]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,6 +32,42 @@ def expand_and_slide(
     rng = np.random.default_rng(0)
     program = Program(np.float32, (1, height, width, 8))
     expanded = relu6(program, program.conv2d(rng, program.inputs[0], channels, 1))
+    return slide(program, rng, expanded, (height, width, channels), kernel, stride, returns_both=returns_both)
+
+
+def first_and_slide(height: int, width: int, image_channels: int, channels: int, window: int, step: int) -> ModuleOp:
+    """A convolution of an image, padded on all sides, with ReLU6, then a 3x3 depthwise one with ReLU6."""
+    rng = np.random.default_rng(0)
+    program = Program(np.float32, (1, height, width, image_channels))
+    before = window // 2
+    sizes = [-(-size // step) for size in (height, width)]
+    behind = [(out - 1) * step + window - before - size for out, size in zip(sizes, (height, width), strict=True)]
+    expanded = tosa.Conv2DOp(
+        program.inputs[0],
+        program.weights(rng, channels, window, window, image_channels),
+        program.constant(rng.integers(-5, 6, channels).astype(np.float32)),
+        program.scalar(0),
+        program.scalar(0),
+        pad=[before, behind[0], before, behind[1]],
+        stride=[step] * 2,
+        dilation=[1, 1],
+        acc_type=f32,
+    )
+    return slide(program, rng, relu6(program, program.add(expanded)), (*sizes, channels))
+
+
+def slide(
+    program: Program,
+    rng: np.random.Generator,
+    expanded: SSAValue,
+    shape: Sequence[int],
+    kernel: int = 3,
+    stride: int = 1,
+    *,
+    returns_both: bool = False,
+) -> ModuleOp:
+    """A depthwise convolution of an image [height, width, channels] with ReLU6."""
+    height, width, channels = shape
     pads = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in (height, width)]
     slid = tosa.DepthwiseConv2DOp(
         expanded,
@@ -66,10 +104,30 @@ def dispatches(module: ModuleOp, target: str = TARGET) -> list[str]:
     threads=st.integers(1, 3),
 )
 def test_it_is_right(height: int, width: int, channels: int, kernel: int, stride: int, threads: int) -> None:
+    check(expand_and_slide(height, width, channels, kernel, stride), (1, height, width, 8), threads)
+
+
+@EXAMPLES
+@given(
+    height=st.integers(9, 60),
+    width=st.integers(60, 120),
+    image_channels=st.integers(1, 4),
+    channels=st.sampled_from([16, 32, 48]),
+    window=st.sampled_from([3, 5]),
+    step=st.integers(1, 2),
+    threads=st.integers(1, 3),
+)
+def test_it_is_right_behind_a_first_convolution(
+    height: int, width: int, image_channels: int, channels: int, window: int, step: int, threads: int
+) -> None:
+    module = first_and_slide(height, width, image_channels, channels, window, step)
+    check(module, (1, height, width, image_channels), threads)
+
+
+def check(module: ModuleOp, shape: Sequence[int], threads: int) -> None:
     if not set(resolve_target(TARGET).features) <= set(resolve_target("host").features):
         pytest.skip("this machine cannot run it")
-    module = expand_and_slide(height, width, channels, kernel, stride)
-    inputs = [np.random.default_rng(1).integers(-8, 9, (1, height, width, 8)).astype(np.float32)]
+    inputs = [np.random.default_rng(1).integers(-8, 9, shape).astype(np.float32)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fuse_strips, "_LEAST_BYTES", 0)
         assert "strips" in " ".join(dispatches(module.clone()))
@@ -91,6 +149,11 @@ def test_a_big_intermediate_stays_in_the_cache() -> None:
 )
 def test_others_stay_apart(module: ModuleOp) -> None:
     assert "strips" not in " ".join(dispatches(module))
+
+
+def test_a_convolution_of_many_channels_stays_apart() -> None:
+    assert len(dispatches(first_and_slide(160, 160, 4, 48, 3, 1))) == 1
+    assert len(dispatches(first_and_slide(160, 160, 5, 48, 3, 1))) == 2
 
 
 def test_panels_of_half_registers_stay_apart() -> None:
