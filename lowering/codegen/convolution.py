@@ -14,7 +14,7 @@ from ..dialects.tiled import Conv2DOp
 from ..ir import tensor_type
 from .arithmetic import i64
 from .contraction import emit_sweep, plain_rows, tile_output, unpacking
-from .emit import Function
+from .emit import OUTLINED, Function
 from .epilogue import Epilogue
 from .kernel import KernelContext
 from .microkernel import Microkernel
@@ -49,40 +49,68 @@ class GatheredWindows:
         return rows * self.pitch
 
     def block(self, f: Function, scratch: Value, batch: Value, first: Value, rows: Value) -> Value:
+        """Line by line of the result: tiles of few cycles bear nothing but copying for each pixel."""
         height, width = self.window.output
-        image, pixel = f.udiv(first, i64(height * width)), f.urem(first, i64(height * width))
-        start = [image, f.udiv(pixel, i64(width)), f.urem(pixel, i64(width))]
-        with f.loop(0, rows, carried=start) as row:
-            image, oh, ow = row.values
-            self._pixel(f, f.gep(scratch, f.mul(row.index, i64(self.pitch))), image, oh, ow)
-            row.yield_(*_following(f, image, oh, ow, height, width))
+        f.attach(self._pixel(f))
+        end = f.add(first, rows)
+        with f.loop(f.udiv(first, i64(width)), f.ceildiv(end, i64(width))) as line:
+            image, oh = f.udiv(line.index, i64(height)), f.urem(line.index, i64(height))
+            image_bytes = self.window.image[0] * self.window.image[1] * self.channels * self.conversion.source_bytes
+            source = f.gep(self.pointer, f.mul(image, i64(image_bytes)))
+            top = f.sub(f.mul(oh, i64(self.window.strides[0])), i64(self.window.before[0]))
+            start = f.mul(line.index, i64(width))
+            to = f.gep(scratch, f.mul(f.sub(start, first), i64(self.pitch)))
+            self._line(f, source, to, top, f.max(f.sub(first, start), i64(0)), f.min(f.sub(end, start), i64(width)))
         return scratch
 
-    def _pixel(self, f: Function, destination: Value, image: Value, oh: Value, ow: Value) -> None:
-        window, size = self.window, self.conversion.panel_bytes
-        image_bytes = window.image[0] * window.image[1] * self.channels * self.conversion.source_bytes
-        source = f.gep(self.pointer, f.mul(image, i64(image_bytes)))
-        top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
-        left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
-        run = window.kernel[1] * self.channels
+    def _line(self, f: Function, source: Value, to: Value, top: Value, begin: Value, end: Value) -> None:
+        """Pixels [begin, end) of a line of the result whose windows begin at row `top`; its first would go to `to`."""
 
-        def row_by_row() -> None:
-            with f.loop(0, window.kernel[0]) as kh:
-                y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
-                self._window_row(f, source, f.gep(destination, f.mul(kh.index, i64(run * size))), y, left)
-            k = window.kernel[0] * run
-            if self.padded_k > k:
-                fill_run(f, self.conversion, f.gep(destination, k * size), self.padded_k - k, 0)
+        def pixels(first: Value, last: Value) -> None:
+            with f.loop(first, last) as pixel:
+                left = f.sub(f.mul(pixel.index, i64(self.window.strides[1])), i64(self.window.before[1]))
+                destination = f.gep(to, f.mul(pixel.index, i64(self.pitch)))
+                f.call("void", self._pixel_name(f), [source, destination, top, left])
 
         if not self._is_small:
-            row_by_row()
+            pixels(begin, end)
             return
-        whole = [window.image[axis] - window.span(axis) + 1 for axis in (0, 1)]
-        inside = f.and_(f.icmp("ult", top, i64(whole[0])), f.icmp("ult", left, i64(whole[1])))
-        with f.if_(inside):
-            self._small_window(f, self._address(f, source, top, left), destination)
-        with f.if_(f.xor(inside, f.const("i1", True))):
-            row_by_row()
+        window = self.window
+        whole = [window.image[axis] - window.span(axis) for axis in (0, 1)]
+        # The pixels whose windows lie within the image, where this line's do at all.
+        low = -(-window.before[1] // window.strides[1])
+        high = (whole[1] + window.before[1]) // window.strides[1] + 1
+        inside = f.icmp("ult", top, i64(whole[0] + 1))
+        low = f.select(inside, f.max(f.min(i64(low), end), begin), end)
+        high = f.select(inside, f.max(f.min(i64(high), end), low), end)
+        pixels(begin, low)
+        with f.loop(low, high) as pixel:
+            left = f.sub(f.mul(pixel.index, i64(window.strides[1])), i64(window.before[1]))
+            self._small_window(f, self._address(f, source, top, left), f.gep(to, f.mul(pixel.index, i64(self.pitch))))
+        pixels(high, end)
+
+    def _pixel_name(self, caller: Function) -> str:
+        return f"{caller.name}.gather"
+
+    def _pixel(self, caller: Function) -> Function:
+        """gather(image, destination, top, left): one window, wherever it lies."""
+        parameters = [
+            ("ptr noalias readonly", "image"),
+            ("ptr noalias", "destination"),
+            ("i64", "top"),
+            ("i64", "left"),
+        ]
+        f = Function(self._pixel_name(caller), parameters, attributes=OUTLINED)
+        image, destination, top, left = f.arguments
+        window, size = self.window, self.conversion.panel_bytes
+        run = window.kernel[1] * self.channels
+        with f.loop(0, window.kernel[0]) as kh:
+            y = f.add(top, f.mul(kh.index, i64(window.dilations[0])))
+            self._window_row(f, image, f.gep(destination, f.mul(kh.index, i64(run * size))), y, left)
+        k = window.kernel[0] * run
+        if self.padded_k > k:
+            fill_run(f, self.conversion, f.gep(destination, k * size), self.padded_k - k, 0)
+        return f
 
     @property
     def _run_lanes(self) -> int:
@@ -230,14 +258,3 @@ def emit_convolution(context: KernelContext, root: Conv2DOp) -> int:
     kernel = Microkernel(product, m0, n0, pitch, product.panel_step)
     sweep = Sweep(kernel, 1, m, panels, steps, pitch, right_is_batched=False, stored=stored)
     return emit_sweep(context, root, root.filter, sweep, left, n, indices)
-
-
-def _following(f: Function, image: Value, oh: Value, ow: Value, height: int, width: int) -> list[Value]:
-    """The pixel after (image, oh, ow) in row-major order."""
-    zero = i64(0)
-    next_ow = f.add(ow, i64(1))
-    row_ends = f.icmp("eq", next_ow, i64(width))
-    next_oh = f.select(row_ends, f.add(oh, i64(1)), oh)
-    image_ends = f.icmp("eq", next_oh, i64(height))
-    next_image = f.select(image_ends, f.add(image, i64(1)), image)
-    return [next_image, f.select(image_ends, zero, next_oh), f.select(row_ends, zero, next_ow)]
