@@ -30,6 +30,10 @@ MOST_STEPS = 1024
 """Beyond this many steps a panel is swept in parts, so that a part (128 KiB of f32 at n0 = 32) stays in L2."""
 _RESIDENT_BYTES = 768 * 1024
 """A right side of this size stays in an L2 of 1 MiB in any order, so that blocks may be as small as balance asks."""
+_FEW_BLOCKS = 4
+"""So few blocks of rows that a right side comes from afar for a good part of them, though it stays in L2 then."""
+_LEAST_SHARE = 16
+"""Bytes of a right side to be brought nearer by a step: with less each line would be asked for all too often."""
 _UNITS = 32
 """Units that keep threads within a few percent of each other."""
 
@@ -151,13 +155,15 @@ class Sweep:
         """Bytes of the part of a panel behind the one at work that each step of a row tile brings to L2.
 
         A panel that comes from L3 or memory arrives slower than its first row tile could use it, and the others of
-        the block read nothing from there: spread over all of them the same bytes take no time. 0 where they stay in L2
-        anyway, or each part serves one tile only.
+        the block read nothing from there: spread over all of them the same bytes take no time. 0 where most blocks
+        find them in L2, or each part serves one tile only.
         """
-        resident = self.panels * self._panel_bytes <= _RESIDENT_BYTES and not self.right_is_batched
-        if self.stored is not None or resident or self.kernel.segments > 1 or self.tiles_per_block == 1:
+        share = -(-self._stored_step_bytes // self.tiles_per_block)
+        stays = self.panels * self._panel_bytes <= _RESIDENT_BYTES and not self.right_is_batched
+        is_near = stays and (self.blocks > _FEW_BLOCKS or share < _LEAST_SHARE)
+        if self.stored is not None or is_near or self.kernel.segments > 1 or self.tiles_per_block == 1:
             return 0
-        return -(-self._stored_step_bytes // self.tiles_per_block)
+        return share
 
     def emit(
         self,

@@ -61,12 +61,15 @@ def test_a_tile_one_vector_wide_broadcasts_from_memory(operand: Attribute, multi
     assert all("{1to16}" in line for line in multiplications), "\n".join(loop)
 
 
-@pytest.mark.parametrize(("depth", "comes"), [(_SIZE, False), (8 * _SIZE, True)])
-def test_the_next_panel_is_brought_nearer_where_the_right_side_does_not_stay_in_the_second_cache(
-    depth: int, comes: bool
+@pytest.mark.parametrize(
+    ("n", "k", "comes"), [(_SIZE, _SIZE, False), (4 * _SIZE, _SIZE // 2, True), (_SIZE, 8 * _SIZE, True)]
+)
+def test_the_next_panel_is_brought_nearer_where_the_right_side_is_not_in_the_second_cache(
+    n: int, k: int, comes: bool
 ) -> None:
-    """256 x 256 f32 are 256 KiB; eight times as many do not fit. One cache line a step is enough."""
-    tile, loop = _tile_and_loop("znver4", f32, f32, _SIZE, depth)
+    """256 x 256 f32 are 256 KiB, which all of many blocks but the first find there; eight times as many do not fit,
+    and a wide right side is swept over by few blocks. One cache line a step is enough."""
+    tile, loop = _tile_and_loop("znver4", f32, f32, n, k)
     prefetches = [line for line in loop if line.startswith("prefetch")]
     steps = sum(line.startswith("vfmadd") for line in loop) * 16 // (tile.m0 * tile.n0)
     assert len(prefetches) <= steps and bool(prefetches) == comes, "\n".join(loop)
