@@ -60,6 +60,16 @@ class PaddedRows:
             product, m0, n0, self.pitch, product.panel_step, segments=segments, segment_stride=self.segment_stride
         )
 
+    @property
+    def _behind(self) -> int:
+        """Pixels of padding behind a row of the image."""
+        return max(self.width - self.window.before[1] - self.window.image[1], 0)
+
+    def _fill(self, f: Function, first: Value, pixels: int) -> None:
+        """Writes padding over so many pixels of a segment."""
+        if pixels:
+            fill_run(f, self.conversion, first, pixels * self.channels, self.pad_value)
+
     def prepared_bytes(self, rows: int) -> int:
         return self.window.kernel[0] * self.segment_stride
 
@@ -75,12 +85,18 @@ class PaddedRows:
         with f.loop(0, window.kernel[0]) as row:
             y = f.add(top, row.index)
             segment = f.gep(scratch, f.mul(row.index, i64(self.segment_stride)))
-            if window.reaches_out(0) or window.reaches_out(1):
-                fill_run(f, self.conversion, segment, self.width * channels, self.pad_value)
-            with f.if_(f.icmp("ult", y, i64(height))):
+            inside = f.icmp("ult", y, i64(height))
+            with f.if_(inside):
+                # In this order: what is padding for the first pixels of a row of results only is the image for others.
+                self._fill(f, segment, min(window.before[1], self.width))
                 pixel = f.add(f.mul(y, i64(width)), begin)
                 to = f.mul(f.sub(begin, left), i64(channels * self.conversion.panel_bytes))
                 copy_any(f, self.conversion, f.gep(source, f.mul(pixel, i64(pixel_bytes))), f.gep(segment, to), count)
+                behind = f.mul(f.sub(end, left), i64(channels * self.conversion.panel_bytes))
+                self._fill(f, f.gep(segment, behind), self._behind)
+            if window.reaches_out(0):
+                with f.if_(f.xor(inside, f.const("i1", True))):
+                    self._fill(f, segment, self.width)
         return scratch
 
 
