@@ -372,7 +372,7 @@ def _apply_scale(body: _Body, operation: ApplyScaleOp) -> Value:
         return shifted.emit(body.f, body.get(shifted.x))
     scope = body.scope
     value, multiplier, shift = body.operands(operation)
-    return apply_scale(body.f, scope.target, operation, value, multiplier, shift, scope.mask)
+    return apply_scale(body.f, scope.target, operation, value, multiplier, shift, scope.mask, body.get)
 
 
 @_rule(arith.ConstantOp)

@@ -12,20 +12,21 @@ The others, one in 8192, are doubtful: what holds one is computed again in integ
 wrong by more, but it grows with t, so that it stays outside or within 4 ulp of the end, which the same test finds. What
 is limited to the same end then is the same.
 
-These are a conversion, a multiply-add, a test and a shift, where integers take eight instructions. Rounding twice keeps
+That is a conversion, a multiply-add, a test and a shift, where integers take eight instructions. Rounding twice keeps
 the halves that scales of powers of two give so often 2**(30 - shift) away from what is doubtful.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .emit import OUTLINED, Function
 from .types import F32, I32, Value, lanes_of, vector_type
 
 _FRACTION = 15
 """Bits of the fraction of floats in [256, 512)."""
-_ULP = 2.0**-_FRACTION
+ULP = 2.0**-_FRACTION
+_MARGIN = 2
 _FIRST = 0x4380_0000 >> _FRACTION
 """256.0 in bits, without its fraction."""
 
@@ -55,18 +56,26 @@ def scale_in_float(
     second = _power_less(f, 30, amount)
     if signs:
         second = f.call_intrinsic("llvm.copysign", x.type, [second, x])
-    added = f.fadd(f.const(x.type, 256 - low + 0.5 + 2 * _ULP), second)
-    bits = f.bitcast(f.fma(x, factor, added), value.type)
-    fraction = f.and_(bits, f.const(bits.type, (1 << _FRACTION) - 4))
+    added = f.fadd(f.const(x.type, 256 - low + 0.5 + _MARGIN * ULP), second)
+    return floor_in_float(f, f.fma(x, factor, added), low, _MARGIN, (value, multiplier, shift), exact, mask)
+
+
+def floor_in_float(
+    f: Function, z: Value, low: int, margin: int, operands: Sequence[Value], exact: Exact, mask: Value | None
+) -> Value:
+    """The integral part of z + low - 256, where z is wrong by `margin` ulp at most and as much too great on purpose;
+    where that leaves it doubtful, `exact` of the `operands`."""
+    bits = f.bitcast(z, vector_type(I32, lanes_of(z.type)))
+    fraction = f.and_(bits, f.const(bits.type, (1 << _FRACTION) - 2 * margin))
     doubtful = f.icmp("eq", fraction, f.zero(bits.type))
     if mask is not None:
         doubtful = f.and_(doubtful, mask)
     integral = f.ashr(bits, f.const(bits.type, _FRACTION))
-    origin = f.const(value.type, _FIRST - low)
+    origin = f.const(bits.type, _FIRST - low)
     name = f"{f.name}.{f.label('exact')}"
-    f.attach(_outlined(name, exact, [value.type, multiplier.type, shift.type]))
+    f.attach(_outlined(name, exact, [operand.type for operand in operands]))
     with f.if_(f.any(doubtful), [integral], unlikely=True) as again:
-        again.yield_(f.add(f.call(value.type, name, [value, multiplier, shift]), origin))
+        again.yield_(f.add(f.call(bits.type, name, operands), origin))
     return f.sub(again.results[0], origin)
 
 

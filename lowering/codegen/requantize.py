@@ -17,6 +17,8 @@ Results that are limited to bytes take fewer still where a CPU has fused multipl
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Operation, SSAValue
@@ -24,7 +26,8 @@ from xdsl.ir import Operation, SSAValue
 from ..dialects.scalar import ApplyScaleOp
 from ..target import Target
 from .emit import Function
-from .float_scale import scale_in_float
+from .float_scale import floor_in_float, scale_in_float
+from .scaled_sum import MARGIN, ScaledSum
 from .shifted_scale import constant_integer
 from .types import I32, I64, Value, bits_of, lanes_of, vector_type
 
@@ -37,9 +40,10 @@ def apply_scale(
     multiplier: Value,
     shift: Value,
     mask: Value | None,
+    get: Callable[[SSAValue], Value],
 ) -> Value:
     """The i32 result for `value` (i32 or i48), `multiplier` (i32) and `shift` (i8), all of the same number of lanes;
-    those outside of `mask` may be anything."""
+    those outside of `mask` may be anything. `get` has the lanes of what `value` was computed from."""
     double_round = operation.double_round
     high_half = operation.high_half is not None
     low, high = _limits(operation)
@@ -53,6 +57,10 @@ def apply_scale(
         first = min(low, 0)
         narrow = first > -256 and high < first + 256
         if double_round and high_half and narrow and target.fma and target.has("avx2"):
+            total = ScaledSum.of(operation, first)
+            if total is not None:
+                operands = value, multiplier, shift
+                return floor_in_float(f, total.emit(f, get), first, MARGIN, operands, exact, mask)
             return scale_in_float(f, value, multiplier, shift, first, exact, mask, signs=signs)
         return exact(f, value, multiplier, shift)
     wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)
