@@ -2,7 +2,8 @@
 
 By rows, where the operand is contiguous along a reduction loop: vectors run along it, several accumulators hide the
 latency of the combining operation and keep long float sums accurate, and their lanes are combined at the end.
-By columns, where it is contiguous along a parallel loop: each lane is a result of its own, so any body will do.
+By columns, where it is contiguous along a parallel loop or rows fill less than a quarter of a register: each lane is a
+result of its own, so any body will do.
 Else element by element.
 """
 
@@ -107,19 +108,25 @@ class Reduction:
 
     def _column_lanes(self) -> int:
         """How many columns to compute at once; 1 if rows are the better way, or neither is."""
-        if not self.outer or self._reduces_rows():
+        if self._reduces_rows() or not self._columns_fit():
             return 1
-        last = self.outer - 1
-        regular = not any(access.varies_irregularly(last) for access in (*self.inputs, *self.inits))
-        contiguous = all(init.strides[last] in (0, 1) for init in self.inits)
-        contiguous = contiguous and all(self._output_dim(i, last) is not None for i in range(len(self.inits)))
-        lanes = self.lanes if regular and contiguous else 1
-        while lanes > 1 and not may_reach(self.nest.sizes[last], lanes // 2 + 1):
+        lanes = self.lanes
+        while lanes > 1 and not may_reach(self.nest.sizes[self.outer - 1], lanes // 2 + 1):
             lanes //= 2
         return lanes
 
+    def _columns_fit(self) -> bool:
+        """Whether lanes may be results."""
+        last = self.outer - 1
+        if last < 0 or any(access.varies_irregularly(last) for access in (*self.inputs, *self.inits)):
+            return False
+        contiguous = all(init.strides[last] in (0, 1) for init in self.inits)
+        return contiguous and all(self._output_dim(i, last) is not None for i in range(len(self.inits)))
+
     def _reduces_rows(self) -> bool:
         inner = self.outer < len(self.nest.sizes)
+        if inner and not may_reach(self.nest.sizes[-1], self.lanes // 4) and self._columns_fit():
+            return False
         return inner and self.combiner is not None and self.lead.strides[-1] == 1 and not self.lead.quasi
 
     def _output_dim(self, result: int, loop: int) -> int | None:
