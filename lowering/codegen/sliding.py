@@ -48,7 +48,7 @@ class Sliding:
         with f.loop(begin, end) as unit:
             row, block = f.udiv(unit.index, i64(blocks)), f.urem(unit.index, i64(blocks))
             image, oh = f.udiv(row, i64(height)), f.urem(row, i64(height))
-            self.output_row(image, oh, f.mul(block, i64(self.tile.channels)), sums)
+            self.output_rows(image, oh, f.add(oh, i64(1)), f.mul(block, i64(self.tile.channels)), sums)
 
     @property
     def _channels(self) -> int:
@@ -67,33 +67,41 @@ class Sliding:
     def _row_bytes(self) -> int:
         return self.tile.vectors * self.tile.vector_bytes
 
-    def output_row(self, image: Value, oh: Value, channel: Value, sums: Value) -> None:
-        """One row of a block of channels, which calls `tile_functions`; `sums` has `tile_bytes`."""
+    def output_rows(self, image: Value, first: Value, end: Value, channel: Value, sums: Value) -> None:
+        """Rows [first, end) of a block of channels, which calls `tile_functions`; `sums` has `tile_bytes`.
+
+        Tile by tile from row to row: rows of the image that neighbouring rows of results share are in the first cache.
+        """
+        f = self.context.f
+        with f.loop(0, self.window.output[1], self._pixels) as tile, f.loop(first, end) as row:
+            self._output_tile(image, row.index, tile.index, channel, sums)
+
+    def _output_tile(self, image: Value, oh: Value, first: Value, channel: Value, sums: Value) -> None:
+        """The tile of row `oh` that begins at pixel `first`, or would if it did not pass the end of the row."""
         f, window, pixels = self.context.f, self.window, self._pixels
         width = window.output[1]
         top = f.sub(f.mul(oh, i64(window.strides[0])), i64(window.before[0]))
-        with f.loop(0, width, pixels) as tile:
-            ow, skip = tile.index, i64(0)
-            if width % pixels:
-                ow = f.min(tile.index, i64(width - pixels))
-                skip = f.sub(tile.index, ow)
-            left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
-            plane = f.gep(self.image.pointer, f.mul(image, i64(math.prod(window.image) * self.image.pixel_bytes)))
-            operand = [self.combine.operand] if self.combine.operand else []
-            finishing = self._in_registers.arguments(image, oh, ow) if self._in_registers else []
-            arguments = [plane, top, left, channel, sums, *operand, *finishing]
-            if not self._masks_rows:
-                self._call_by_columns(tile.index, arguments)
-            else:
-                # As an unsigned number, a row above the image is beyond it.
-                last = window.image[0] - window.span(0)
-                inside = f.icmp("ult", top, i64(max(last + 1, 0)))
-                with f.if_(inside):
-                    self._call_by_columns(tile.index, arguments)
-                with f.if_(f.xor(inside, f.const("i1", True))):
-                    f.call("void", self._edge_name, arguments)
-            if self._in_registers is None:
-                self._finish(image, oh, ow, skip, channel, sums)
+        ow, skip = first, i64(0)
+        if width % pixels:
+            ow = f.min(first, i64(width - pixels))
+            skip = f.sub(first, ow)
+        left = f.sub(f.mul(ow, i64(window.strides[1])), i64(window.before[1]))
+        plane = f.gep(self.image.pointer, f.mul(image, i64(math.prod(window.image) * self.image.pixel_bytes)))
+        operand = [self.combine.operand] if self.combine.operand else []
+        finishing = self._in_registers.arguments(image, oh, ow) if self._in_registers else []
+        arguments = [plane, top, left, channel, sums, *operand, *finishing]
+        if not self._masks_rows:
+            self._call_by_columns(first, arguments)
+        else:
+            # As an unsigned number, a row above the image is beyond it.
+            last = window.image[0] - window.span(0)
+            inside = f.icmp("ult", top, i64(max(last + 1, 0)))
+            with f.if_(inside):
+                self._call_by_columns(first, arguments)
+            with f.if_(f.xor(inside, f.const("i1", True))):
+                f.call("void", self._edge_name, arguments)
+        if self._in_registers is None:
+            self._finish(image, oh, ow, skip, channel, sums)
 
     def _call_by_columns(self, ow: Value, arguments: list[Value]) -> None:
         f = self.context.f

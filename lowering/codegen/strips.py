@@ -128,8 +128,8 @@ class _Strips:
             channel = f.mul(panel, i64(self.n0))
             origin = f.gep(base, f.mul(channel, i64(-4)))
             over = replace(sliding, image=replace(sliding.image, pointer=origin))
-            with f.loop(first_out, end_out) as oh, f.loop(0, self.n0, over.tile.channels) as block:
-                over.output_row(i64(0), oh.index, f.add(channel, block.index), sums)
+            with f.loop(0, self.n0, over.tile.channels) as block:
+                over.output_rows(i64(0), first_out, end_out, f.add(channel, block.index), sums)
             unit.yield_(first, end)
         at_once = 1 if isinstance(self.strips.expand, Conv2DOp) else self.rows
         return left_offset + self.left.prepared_bytes(at_once * self.width)
