@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import ModuleOp, bf16, f32
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.dialects.tensor import ExpandShapeOp
 from xdsl.ir import Operation, OpResult, SSAValue
@@ -90,7 +90,8 @@ def _can_be_strips(producer: RegionOp, region: RegionOp, depthwise: DepthwiseCon
     if not reads_in_place or view_source(activate.inputs[0]) is not expand.result:
         return False
     left, right = expand.operands
-    if [tensor_type(value).get_element_type() for value in (left, expand.result, image)] != [f32] * 3:
+    elements = [tensor_type(value).get_element_type() for value in (left, image)]
+    if tensor_type(expand.result).get_element_type() != f32 or any(element not in (f32, bf16) for element in elements):
         return False
     (batch, _, width, channels), multiplier, n0 = shape_of(image), shape_of(depthwise.window)[3], shape_of(right)[2]
     return (
@@ -104,15 +105,17 @@ def _can_be_strips(producer: RegionOp, region: RegionOp, depthwise: DepthwiseCon
 
 def _reads_in_place(matmul: MatmulOp) -> bool:
     """Whether rows of pixels are read where they lie: each panel would copy them anew."""
-    shape = shape_of(matmul.lhs)
-    return len(shape) == 2 and not rows_alias(shape[1] * 4, matmul.rows.value.data, shape_of(matmul.rhs)[0])
+    (*batch, pixels, k), (panels, *_, k0) = shape_of(matmul.lhs), shape_of(matmul.rhs)
+    row_bytes = byte_size(matmul.lhs.type) // max(pixels, 1)
+    return not batch and k % k0 == 0 and not rows_alias(row_bytes, matmul.rows.value.data, panels)
 
 
 def _is_first_convolution(convolution: Conv2DOp) -> bool:
     """Whether it reads few channels, and all that it makes is one panel: each would pad rows of the image anew."""
-    dilations = convolution.dilations.get_values()
-    panels, channels = shape_of(convolution.filter)[0], shape_of(convolution.image)[3]
-    return panels == 1 and channels <= _FEW_CHANNELS and all(dilation == 1 for dilation in dilations)
+    dilations, kernel = convolution.dilations.get_values(), convolution.kernel.get_values()
+    (panels, *_, k0), channels = shape_of(convolution.filter), shape_of(convolution.image)[3]
+    whole_steps = int(kernel[1]) * channels % k0 == 0
+    return panels == 1 and channels <= _FEW_CHANNELS and whole_steps and all(dilation == 1 for dilation in dilations)
 
 
 def _merge(producer: RegionOp, region: RegionOp) -> None:

@@ -37,12 +37,15 @@ from .register_output import RegisterOutput
 from .sliding import Sliding
 from .sweep import LeftSide
 from .tile_output import TileOutput, row_indices
-from .types import I8, PTR, Value, memory_type, vector_type
+from .types import I8, PTR, Value, bits_of, memory_type, vector_type
 from .window import Window, integers, pair, unpadded
 from .window_tile import Image
 
 _STRIP_BYTES = 192 * 1024
 """A strip, what it is made of and what becomes of it share an L2 of 1 MiB."""
+
+_UNITS = 16
+"""Strips of all panels that keep a few threads even."""
 
 _STRIP = Value(PTR, "%strip")
 """The address of a strip as the function of a tile knows it."""
@@ -65,14 +68,17 @@ class _Strips:
         _, self.height, self.width, self.channels = shape_of(image)
         self.pixels = self.height * self.width
         self.element = tensor_type(image).get_element_type()
-        self.row_bytes = self.width * self.n0 * 4
+        self.element_bytes = bits_of(memory_type(self.element)) // 8
+        self.row_bytes = self.width * self.n0 * self.element_bytes
         self.window_rows = shape_of(strips.depthwise.window)[0]
         self.stride = strips.depthwise.stride_values[0]
         self.out_height = shape_of(strips.depthwise.result)[1]
         rows = max(_STRIP_BYTES // self.row_bytes, self.window_rows)
         most = max(1, (rows - self.window_rows) // self.stride + 1)
-        self.count = -(-self.out_height // most)
+        fewest = min(-(-_UNITS // self.panels), self.out_height)
+        self.count = max(-(-self.out_height // most), fewest)
         self.out_rows = -(-self.out_height // self.count)
+        self.count = -(-self.out_height // self.out_rows)
         self.rows = (self.out_rows - 1) * self.stride + self.window_rows
 
         self.in_registers = None
@@ -103,7 +109,8 @@ class _Strips:
     def emit(self) -> int:
         f, context = self.f, self.context
         strip_offset = -(-self.kernel.tile_bytes // 64) * 64
-        left_offset = strip_offset + self.rows * self.row_bytes
+        # Rows are kept by whole registers.
+        left_offset = strip_offset + -(-self.rows * self.row_bytes // 64) * 64 + 64
         strip, prepared = f.gep(context.scratch, strip_offset), f.gep(context.scratch, left_offset)
         f.attach(self.kernel.function(self._tile_name, self.steps, accumulate=False, finish=self.in_registers))
         sliding = self._sliding(strip)
@@ -126,7 +133,7 @@ class _Strips:
             base = f.gep(strip, f.sub(i64(0), f.mul(first, i64(self.row_bytes))))
             self._make(base, prepared, panel, made, end)
             channel = f.mul(panel, i64(self.n0))
-            origin = f.gep(base, f.mul(channel, i64(-4)))
+            origin = f.gep(base, f.mul(channel, i64(-self.element_bytes)))
             over = replace(sliding, image=replace(sliding.image, pointer=origin))
             with f.loop(0, self.n0, over.tile.channels) as block:
                 over.output_rows(i64(0), first_out, end_out, f.add(channel, block.index), sums)
@@ -170,7 +177,7 @@ class _Strips:
         right = f.gep(
             context.tensor(root.operands[1]).pointer, f.mul(panel, i64(self.steps * self.kernel.panel_step_bytes))
         )
-        origin = f.gep(base, f.mul(panel, i64(-4 * self.n0)))
+        origin = f.gep(base, f.mul(panel, i64(-self.element_bytes * self.n0)))
         output, in_registers = self._output(origin), self.in_registers
         with f.loop(start, behind, self.m0) as tile:
             row = f.min(tile.index, f.sub(behind, i64(self.m0)))

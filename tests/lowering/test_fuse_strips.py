@@ -88,8 +88,8 @@ def relu6(program: Program, value: SSAValue) -> SSAValue:
     return program.add(tosa.ClampOp(value, 0.0, 6.0))
 
 
-def dispatches(module: ModuleOp, target: str = TARGET) -> list[str]:
-    options = pipeline.Options((DeviceSpec("cpu"),), {"cpu": resolve_target(target)})
+def dispatches(module: ModuleOp, target: str = TARGET, precision: str | None = None) -> list[str]:
+    options = pipeline.Options((DeviceSpec("cpu"),), {"cpu": resolve_target(target)}, precision=precision)
     pipeline.run(module, options, stop_after="fuse-strips")
     return [describe(region) for function in functions(module) for region in regions(function)]
 
@@ -124,14 +124,30 @@ def test_it_is_right_behind_a_first_convolution(
     check(module, (1, height, width, image_channels), threads)
 
 
-def check(module: ModuleOp, shape: Sequence[int], threads: int) -> None:
-    if not set(resolve_target(TARGET).features) <= set(resolve_target("host").features):
+@EXAMPLES
+@given(
+    height=st.integers(8, 40),
+    width=st.integers(29, 70),
+    channels=st.sampled_from([32, 48, 96]),
+    kernel=st.sampled_from([3, 5]),
+    stride=st.integers(1, 2),
+    threads=st.integers(1, 3),
+)
+def test_it_is_right_in_bf16(height: int, width: int, channels: int, kernel: int, stride: int, threads: int) -> None:
+    module = expand_and_slide(height, width, channels, kernel, stride)
+    check(module, (1, height, width, 8), threads, "x86-64-v4+vnni+bf16", "bf16")
+
+
+def check(
+    module: ModuleOp, shape: Sequence[int], threads: int, target: str = TARGET, precision: str | None = None
+) -> None:
+    if not set(resolve_target(target).features) <= set(resolve_target("host").features):
         pytest.skip("this machine cannot run it")
     inputs = [np.random.default_rng(1).integers(-8, 9, shape).astype(np.float32)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fuse_strips, "_LEAST_BYTES", 0)
-        assert "strips" in " ".join(dispatches(module.clone()))
-        artifact = compile(module, target=TARGET)
+        assert "strips" in " ".join(dispatches(module.clone(), target, precision))
+        artifact = compile(module, target=target, precision=precision)
     with load(artifact, threads=threads) as program:
         (result,) = program.run(inputs)
     # Products and sums of small integers are exact.
