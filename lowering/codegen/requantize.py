@@ -60,7 +60,7 @@ def apply_scale(
             total = ScaledSum.of(operation, first)
             if total is not None:
                 operands = value, multiplier, shift
-                return floor_in_float(f, total.emit(f, get), first, MARGIN, operands, exact, mask)
+                return floor_in_float(f, total.emit(f, get, lanes), first, MARGIN, operands, exact, mask)
             return scale_in_float(f, value, multiplier, shift, first, exact, mask, signs=signs)
         return exact(f, value, multiplier, shift)
     wide, factor = f.cast("sext", value, I64), f.cast("sext", multiplier, I64)

@@ -27,7 +27,7 @@ from ..dialects.scalar import ApplyScaleOp
 from .emit import Function
 from .float_scale import ULP
 from .shifted_scale import ShiftedScale, constant_integer
-from .types import F32, Value
+from .types import F32, Value, lanes_of
 
 MARGIN = 4
 """Ulp that z may be wrong by."""
@@ -121,9 +121,11 @@ class ScaledSum:
             return None
         return ScaledSum((terms[0], terms[1]), (scales[0], scales[1]), rounded)
 
-    def emit(self, f: Function, get: Callable[[SSAValue], Value]) -> Value:
-        """z, in the lanes that `get` has of x and y."""
-        outer, inner = (f.cast("sitofp", get(term.x), F32) for term in self.terms)
+    def emit(self, f: Function, get: Callable[[SSAValue], Value], lanes: int) -> Value:
+        """z, where `get` has x and y: `lanes` of them, or what all lanes share."""
+        found = [get(term.x) for term in self.terms]
+        wide = [value if lanes_of(value.type) == lanes else f.splat(value, lanes) for value in found]
+        outer, inner = (f.cast("sitofp", value, F32) for value in wide)
         scales = [f.const(outer.type, float(scale)) for scale in self.scales]
         return f.fma(outer, scales[0], f.fma(inner, scales[1], f.const(outer.type, float(self.constant))))
 

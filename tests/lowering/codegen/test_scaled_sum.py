@@ -73,6 +73,16 @@ def test_all_pairs_of_bytes(
     check(region, [x, y])
 
 
+@pytest.mark.parametrize("shared", [0, 1])
+def test_a_term_that_all_lanes_share(shared: int) -> None:
+    shapes, maps = ["256xi8", "256xi8"], ["d0", "d0", "d0"]
+    shapes[shared], maps[shared] = "1xi8", "0"
+    region = elementwise(shapes, ["256xi8"], maps, added((0.021, 0.013), (3, -7, 11), 0.025, (-128, 127)), 1)
+    arrays = [np.arange(-128, 128, dtype=np.int8), np.arange(-128, 128, dtype=np.int8)]
+    arrays[shared] = np.array([-77], np.int8)
+    check(region, arrays)
+
+
 @pytest.mark.parametrize(
     ("scales", "ratio", "in_floats"),
     [
