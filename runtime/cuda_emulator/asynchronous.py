@@ -58,6 +58,9 @@ def _copy(program: Program, instruction: Instruction, cache: str) -> Step:
             if wrong.size:
                 lane, address = int(lanes[wrong[0]]), int(addresses[wrong[0]])
                 raise _error(program, instruction, lane, address, f"not aligned to {size} bytes")
+        if program.memory.traffic is not None:
+            program.memory.traffic.add(lanes, sources, size)
+            program.memory.traffic.add(lanes, places, size)
         sizes = np.full(lanes.size, size)
         if read_size is not None:
             given = np.asarray(read_size())

@@ -113,8 +113,10 @@ class LoadedModule:
             raise DeviceError(f"the module has no kernel {name!r}")
         return self._module.kernels[name]
 
-    def launch(self, name: str, grid: Grid, arguments: Sequence[int | bytes]) -> None:
+    def launch(self, name: str, grid: Grid, arguments: Sequence[int | bytes], blocks: int | None = None) -> None:
         """Run the kernel on `arguments`, one for each of its parameters: integers (addresses and sizes) or bytes.
+
+        blocks: so many of the grid's, from the first on, where all of them are more than somebody wants to look at.
 
         Raises DeviceError (AccessError for memory): an unknown kernel, wrong arguments, and what a lane did wrong.
         """
@@ -128,8 +130,9 @@ class LoadedModule:
             for (parameter, variable), argument in zip(kernel.parameters.items(), arguments, strict=True)
         }
         wave = max(1, _LANES_AT_ONCE // grid.threads)
-        for first in range(0, grid.blocks, wave):
-            self._runner(kernel, grid, min(wave, grid.blocks - first)).run(first, parameters)
+        last = grid.blocks if blocks is None else min(blocks, grid.blocks)
+        for first in range(0, last, wave):
+            self._runner(kernel, grid, min(wave, last - first)).run(first, parameters)
 
     def _runner(self, kernel: Kernel, grid: Grid, blocks: int) -> _Runner:
         key = (kernel.name, grid, blocks)

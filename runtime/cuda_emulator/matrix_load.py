@@ -66,6 +66,9 @@ def decode_matrix_load(program: Program, instruction: Instruction) -> Step:
         check_whole_warps(program, instruction, mask)
         lanes = program.lane if mask is None else np.flatnonzero(mask)
         addresses, owners = rows(lanes), program.block_of_lane[lanes]
+        if program.memory.traffic is not None:
+            used = lanes[lanes % WARP < _ROWS * count]
+            program.memory.traffic.add(used, addresses[used], _ROW_BYTES)
         for number, write in enumerate(writes):
             value = np.zeros(program.lanes, np.uint32)
             for shift, (row, byte) in enumerate(parts):

@@ -7,13 +7,16 @@ the shared memory of a lane's block and for its own local memory, as on the hard
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DeviceError
 from .order import Order
+
+if TYPE_CHECKING:
+    from .traffic import Traffic
 
 Array = npt.NDArray[Any]
 
@@ -32,9 +35,10 @@ class AccessError(DeviceError):
 
 
 class GlobalMemory:
-    """Allocations in one address space."""
+    """Allocations in one address space; `traffic` is told how kernels use it and shared memory, if it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic | None = None) -> None:
+        self.traffic = traffic
         self._bases: list[int] = []
         self._bytes: list[Array] = []
         self._next = GLOBAL_BASE

@@ -100,6 +100,11 @@ class _Access:
             raise self._error(int(lanes[wrong[0]]), int(addresses[wrong[0]]), f"not aligned to {whole} bytes")
         return addresses
 
+    def note(self, addresses: Array, lanes: Array) -> None:
+        """Tell who counts what accesses move, if anybody does."""
+        if self.program.memory.traffic is not None:
+            self.program.memory.traffic.add(lanes, addresses, self.dtype.itemsize * self.count)
+
     def each(self, addresses: Array, lanes: Array, use: Callable[[Any, tuple[Any, ...], Array, Array], None]) -> None:
         """Call `use(memory, owners and lanes if it has such, indices, addresses)` for each memory that is touched."""
         program = self.program
@@ -148,6 +153,7 @@ def decode_load(program: Program, instruction: Instruction) -> Step:
     def run(mask: Mask) -> None:
         lanes = _active(program, mask)
         addresses = access.addresses(lanes)
+        access.note(addresses, lanes)
         for number, write in enumerate(writes):
             value = np.empty(program.lanes, dtype)
 
@@ -184,6 +190,7 @@ def decode_store(program: Program, instruction: Instruction) -> Step:
     def run(mask: Mask) -> None:
         lanes = _active(program, mask)
         addresses = access.addresses(lanes)
+        access.note(addresses, lanes)
         for number, read in enumerate(reads):
             value = np.asarray(read())
             values = np.broadcast_to(value, lanes.shape) if value.ndim == 0 else value[lanes]
