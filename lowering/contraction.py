@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import Attribute
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from .dialects.encoding import LHS, RESULT, RHS, UNKNOWN, EncodingAttr
+from .dialects.encoding import CONSTANT_RHS, LHS, RESULT, RHS, UNKNOWN, EncodingAttr
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Contraction:
     A convolution counts its output pixels as rows (`m`) and its window as `k`; `row_run` is the length over which
     consecutive rows lie evenly spaced in memory: the output width of a convolution, `m` itself for a matmul. A size
     that only a call knows is UNKNOWN. `multiply_type` is what the sides may be rounded to as they are multiplied, None
-    where that is not allowed.
+    where that is not allowed. A `constant_rhs` is packed at compile time.
     """
 
     op_type: str
@@ -34,6 +34,7 @@ class Contraction:
     k: int
     row_run: int
     multiply_type: Attribute | None = None
+    constant_rhs: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -73,8 +74,9 @@ class Contraction:
         op_type = encoding.op_type.data
         lhs, rhs, result = encoding.element_types
         row_run = groups["m"][-1] if op_type == "conv_2d" else m
-        multiply_type = encoding.hints.data.get("multiply_type")
-        return Contraction(op_type, lhs, rhs, result, batch, m, n, k, row_run, multiply_type)
+        hints = encoding.hints.data
+        multiply_type, constant_rhs = hints.get("multiply_type"), CONSTANT_RHS in hints
+        return Contraction(op_type, lhs, rhs, result, batch, m, n, k, row_run, multiply_type, constant_rhs)
 
 
 def _product(sizes: Sequence[int]) -> int:

@@ -29,12 +29,14 @@ from xdsl.dialects.tensor import CollapseShapeOp, EmptyOp, ExpandShapeOp, PadOp
 from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 
+from ..tosa.dialect import ConstOp
 from ..tosa.dialect.types import element_of
 from ..tosa.dialect.types import shape_of as shape_of
 from ..tosa.dialect.types import tensor_type as tensor_type
 from ..tosa.elements import ElementsAttr, numpy_dtype
 from ..tosa.interface import IDENTIFIER, UNSIGNED
 from .dialects.dispatch import RegionOp
+from .dialects.encoding import SetOp, UnsetOp
 
 LOOPLESS = (ConstantOp, EmptyOp, FillOp, CollapseShapeOp, ExpandShapeOp)
 """What a dispatch holds besides its root, pad and generic: values that need no loop of their own."""
@@ -63,6 +65,17 @@ def host_blocks(function: func.FuncOp) -> list[Block]:
 def regions(function: func.FuncOp) -> list[RegionOp]:
     """The dispatches of a function that are in no segment, those of its loops and branches last."""
     return [op for block in host_blocks(function) for op in block.ops if isinstance(op, RegionOp)]
+
+
+def constant_values(function: func.FuncOp) -> set[SSAValue]:
+    """The tensors that constants alone decide, after form-dispatches: compile time computes them, no device does."""
+    constant: set[SSAValue] = set()
+    for block in host_blocks(function):
+        for op in block.ops:
+            computes = isinstance(op, CollapseShapeOp | ExpandShapeOp | SetOp | UnsetOp | RegionOp)
+            if isinstance(op, ConstOp) or (computes and all(value in constant for value in op.operands)):
+                constant.update(op.results)
+    return constant
 
 
 def input_name(function: func.FuncOp, position: int) -> str:

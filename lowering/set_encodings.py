@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     TensorType,
+    UnitAttr,
     i1,
 )
 from xdsl.dialects.linalg.ops import GenericOp
@@ -34,6 +35,7 @@ from ..runtime.errors import ArgumentError
 from ..tosa.source import described
 from .dialects.dispatch import RegionOp
 from .dialects.encoding import (
+    CONSTANT_RHS,
     DATA_TILING,
     LHS,
     MULTIPLY_TYPE,
@@ -46,16 +48,19 @@ from .dialects.encoding import (
     UnsetOp,
 )
 from .dialects.linalg import Conv2DNhwcFhwcOp, PlainContraction
-from .ir import collapse, expand, functions, regions, shape_of, tensor_type
+from .ir import collapse, constant_values, expand, functions, regions, shape_of, tensor_type
 
 
 def set_encodings(module: ModuleOp) -> None:
     """Encode every contraction of `module`, in place."""
     for function in functions(module):
+        constant = constant_values(function)
         for region in regions(function):
             root = contraction_root(region)
             if root is not None and _wants_tiling(region, root):
-                _encode(region, root)
+                right = root.inputs[RHS]
+                is_constant = isinstance(right, BlockArgument) and region.inputs[right.index] in constant
+                _encode(region, root, encoding_of(root, constant_rhs=is_constant))
 
 
 def contraction_root(region: RegionOp) -> PlainContraction | None:
@@ -74,8 +79,8 @@ def _wants_tiling(region: RegionOp, root: PlainContraction) -> bool:
     return "linalg.index" not in names
 
 
-def encoding_of(root: PlainContraction) -> EncodingAttr:
-    """The encoding of the left side of `root`; `for_operand` leads to the others."""
+def encoding_of(root: PlainContraction, *, constant_rhs: bool = False) -> EncodingAttr:
+    """The encoding of the left side of `root`, whose right side may be constant; `for_operand` leads to the others."""
     elements = [tensor_type(value).get_element_type() for value in root.operands]
     sizes = [UNKNOWN if size == DYNAMIC_INDEX else size for size in root.iteration_sizes()]
     return EncodingAttr(
@@ -85,7 +90,7 @@ def encoding_of(root: PlainContraction) -> EncodingAttr:
         root.get_indexing_maps(),
         ArrayAttr(IntAttr(size) for size in sizes),
         root.get_indexing_maps().data[LHS],
-        DictionaryAttr(_hints(root)),
+        DictionaryAttr(_hints(root) | ({CONSTANT_RHS: UnitAttr()} if constant_rhs else {})),
     )
 
 
@@ -112,8 +117,7 @@ def encoded(type: Attribute, encoding: Attribute) -> TensorType:
     return TensorType(type.get_element_type(), type.get_shape(), encoding)
 
 
-def _encode(region: RegionOp, root: PlainContraction) -> None:
-    encoding = encoding_of(root)
+def _encode(region: RegionOp, root: PlainContraction, encoding: EncodingAttr) -> None:
     result = encoding.for_operand(RESULT)
     block = region.body.block
     split_roles(region)

@@ -26,9 +26,9 @@ from ...runtime.device import DeviceSpec
 from ...runtime.rates import Rates
 from ..dialects.device import AFFINITY
 from ..dialects.dispatch import RegionOp
-from ..ir import functions, host_blocks
+from ..ir import constant_values, functions, host_blocks
 from ..target import Target
-from .affinity import Locations, bound_device, carried, constant_values, dispatches, origins
+from .affinity import Locations, bound_device, carried, dispatches, origins
 from .capabilities import able_devices
 from .cost_model import nominal_rates, seconds, size_in_bytes
 from .declarations import devices_of as devices_of

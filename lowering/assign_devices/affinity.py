@@ -14,31 +14,19 @@ from xdsl.dialects.func import FuncOp
 from xdsl.dialects.tensor import CollapseShapeOp, ConcatOp, ExpandShapeOp, ExtractSliceOp
 from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 
-from ...tosa.dialect import ConstOp
 from ..dialects.device import AFFINITY, TransferOp
 from ..dialects.dispatch import RegionOp
 from ..dialects.encoding import SetOp, UnsetOp
-from ..ir import host_blocks
+from ..ir import constant_values, host_blocks
 from .declarations import affinity_of, symbol_of
 
 VIEWS = (CollapseShapeOp, ExpandShapeOp)
-CASTS = (SetOp, UnsetOp)
+_CASTS = (SetOp, UnsetOp)
 
 
 def dispatches(function: FuncOp) -> list[RegionOp]:
     """All dispatches of a function, in program order."""
     return [op for block in host_blocks(function) for op in block.ops if isinstance(op, RegionOp)]
-
-
-def constant_values(function: FuncOp) -> set[SSAValue]:
-    """The tensors that constants alone decide: compile time computes them, no device does."""
-    constant: set[SSAValue] = set()
-    for block in host_blocks(function):
-        for op in block.ops:
-            computes = isinstance(op, (*VIEWS, *CASTS, RegionOp)) and all(value in constant for value in op.operands)
-            if isinstance(op, ConstOp) or computes:
-                constant.update(op.results)
-    return constant
 
 
 def bound_device(region: RegionOp, names: Mapping[str, str]) -> str | None:
@@ -53,7 +41,7 @@ def bound_device(region: RegionOp, names: Mapping[str, str]) -> str | None:
 
 def origin(value: SSAValue) -> SSAValue:
     """What a tensor is, seen through views and casts."""
-    while isinstance(value, OpResult) and isinstance(value.op, (*VIEWS, *CASTS)):
+    while isinstance(value, OpResult) and isinstance(value.op, (*VIEWS, *_CASTS)):
         value = value.op.operands[0]
     return value
 

@@ -25,10 +25,10 @@ from ...runtime.device import DeviceSpec
 from ...runtime.rates import Rates
 from ..dialects.device import AFFINITY
 from ..dialects.dispatch import RegionOp, YieldOp
-from ..ir import erase, functions, shape_of, tensor_type, view_source
+from ..ir import constant_values, erase, functions, shape_of, tensor_type, view_source
 from ..set_encodings import contraction_root
 from ..target import Target
-from .affinity import constant_values, dispatches
+from .affinity import dispatches
 from .cost_model import nominal_rates, seconds
 from .cuts import cut_along
 from .declarations import affinity_of

@@ -48,6 +48,9 @@ TILE_SIZES = "encoding.tile_sizes"
 MULTIPLY_TYPE = "encoding.multiply_type"
 """Discardable attribute of a contraction of f32: tf32, if devices may round both sides to it as they multiply them."""
 
+CONSTANT_RHS = "constant_rhs"
+"""The hint that compile time packs the right side: no call pays for it."""
+
 _T = TypeVar("_T")
 
 
@@ -71,7 +74,7 @@ class EncodingAttr(ParametrizedAttribute):
     not printed, or less for what is broadcast over the operand (a bias over the result). The right side of a conv_2d is
     held as the matrix [F, KH*KW*C]: its `tensor_map` is still that of the filter [F, KH, KW, C].
     `hints` are what the program asks of every device (`data_tiling` and `tile_sizes`) or lets it do (`multiply_type`),
-    see the attributes of these names.
+    see the attributes of these names, and what is known of the operands (`constant_rhs`).
     """
 
     name = "encoding.encoding"

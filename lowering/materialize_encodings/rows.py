@@ -29,9 +29,11 @@ def tile_right_side(region: RegionOp, root: PlainContraction, target: Target, si
     Where the target wants the right side in rows as well, `root` stays.
     """
     matrix = _right_side(root)
-    tile = chosen_tile(target, encoding_of(root))
-    if tile is None or matrix is None or not has_layout(matrix):
+    if matrix is None or not has_layout(matrix):
         return
+    # That it has a layout is what being constant may have led to; otherwise the tile is the same.
+    tile = chosen_tile(target, encoding_of(root, constant_rhs=True))
+    assert tile is not None
     for argument in region.body.block.args:
         if argument is not matrix and has_layout(argument):
             Rewriter.replace_value_with_new_type(argument, packed_type(argument.type))

@@ -244,7 +244,7 @@ def test_encodings_are_read_as_they_are_printed(phase: str, kind: type[Attribute
 def test_encodings_are_readable() -> None:
     text = readable(lowered(chain("?", CONSTANTS), V4, "hoist-encodings"))
     sizes = "element_types = [f32, f32, f32], user_indexing_maps = [#map0, #map1, #map2], iteration_sizes = [?, 10, 6]"
-    assert f"#encoding.encoding<operand_index = 0, op_type = matmul, {sizes}>" in text
+    assert f"#encoding.encoding<operand_index = 0, op_type = matmul, {sizes}, hints = {{constant_rhs}}>" in text
     assert "encoding.set_encoding %x : tensor<?x6xf32> -> tensor<?x6xf32, #encoding" in text
 
 

@@ -79,6 +79,18 @@ def test_skinny_products_stay_in_rows(m: int, n: int, k: int, types: tuple[Attri
 
 
 @pytest.mark.parametrize(
+    ("m", "n", "k", "tiles"),
+    [(1, 1000, 1280, True), (8, 1024, 1024, True), (1, 10, 4096, False), (4096, 1, 4096, False), (1, 128, 256, False)],
+)
+@pytest.mark.parametrize("types", [(f32, f32, f32), (i8, i8, i32)], ids=str)
+def test_few_rows_are_multiplied_by_tiles_that_compile_time_packs(
+    m: int, n: int, k: int, tiles: bool, types: tuple[Attribute, Attribute, Attribute]
+) -> None:
+    tile = resolve_target("x86-64-v4").tile(Contraction("matmul", *types, 1, m, n, k, m, constant_rhs=True))
+    assert (tile is not None) == tiles
+
+
+@pytest.mark.parametrize(
     ("types", "tiles"),
     [
         ((f32, f32, f16), False),  # operands are rounded before they are multiplied
